@@ -85,6 +85,7 @@ void err_wrap(struct err_text *t, const char *fmt, ...)
     int n = vsnprintf(t->text, sizeof t->text, fmt, args);
     va_end(args);
     if (n >= 0 && (size_t)n + 3 < sizeof t->text) {
-        snprintf(t->text + n, sizeof t->text - (size_t)n, ": %s", inner);
+        size_t room = sizeof t->text - (size_t)n - 3;
+        snprintf(t->text + n, sizeof t->text - (size_t)n, ": %.*s", (int)room, inner);
     }
 }
