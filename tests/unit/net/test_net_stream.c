@@ -226,6 +226,25 @@ static void a_reset_is_told(void **state)
     fixture_free(f);
 }
 
+static void what_came_before_a_reset_is_delivered(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    int fd = fixture_raw(f);
+    struct linger hard = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    uint8_t wire[200 * 5];
+    for (int i = 0; i < 200; i++) {
+        memcpy(wire + i * 5, "\0\0\0\1a", 5);
+    }
+    assert_int_equal(write(fd, wire, sizeof wire), sizeof wire);
+    close(fd);
+    UNTIL(f, f->server.closed);
+    assert_int_equal(f->server.frames, 200);
+    assert_string_equal(f->server.why, "connection lost: Connection reset by peer");
+    fixture_free(f);
+}
+
 /* ---- pausing ---- */
 
 static void pause_at_third(struct side *side, struct buf *frame)
@@ -302,6 +321,7 @@ int main(void)
         cmocka_unit_test(a_negative_length_closes),
         cmocka_unit_test(frames_before_a_half_close_are_delivered),
         cmocka_unit_test(a_reset_is_told),
+        cmocka_unit_test(what_came_before_a_reset_is_delivered),
         cmocka_unit_test(nothing_is_delivered_while_paused),
         cmocka_unit_test(a_paused_reader_stops_the_writer),
         cmocka_unit_test(nothing_is_sent_from_inside_the_call),
