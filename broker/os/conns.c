@@ -1,8 +1,8 @@
-/* The network face of env over common/net: handles instead of pointers, and the clock brought up to date
- * before every event.
+/* The network face of env over common/net: handles instead of pointers, and the clock brought up to
+ * date before every event.
  *
- * A handle is a row of a table and the row's generation, which moves on when the connection ends. A call
- * with an old handle finds nothing and does nothing. */
+ * A handle is a row of a table and the row's generation, which moves on when the connection ends. A
+ * call with an old handle finds nothing and does nothing. */
 #include <string.h>
 
 #include "broker/os/impl.h"

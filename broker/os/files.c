@@ -3,11 +3,12 @@
  * Calls interrupted by signals are repeated, short reads and writes go on. A failed sync is never
  * repeated here: what the kernel could not write it may have dropped.
  *
- * The lock is an open-file-description lock: it belongs to the file's reference, not to the process, and
- * conflicts with the POSIX lock that Apache Kafka takes on the same file.
+ * The lock is an open-file-description lock: it belongs to the file's reference, not to the
+ * process, and conflicts with the POSIX lock that Apache Kafka takes on the same file.
  *
- * The last drop of a file often happens on the loop thread, when a range of it was sent. Closing is cheap
- * unless the name is gone: then it frees the blocks, which takes long for a segment, so a worker does it. */
+ * The last drop of a file often happens on the loop thread, when a range of it was sent. Closing is
+ * cheap unless the name is gone: then it frees the blocks, which takes long for a segment, so a
+ * worker does it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -209,7 +210,8 @@ static enum err fs_truncate(struct env_fs *fs, struct env_file *file, int64_t si
     return rc == 0 ? ERR_NONE : failed(text, "truncate", f->path);
 }
 
-static enum err fs_size(struct env_fs *fs, struct env_file *file, int64_t *size, struct err_text *text)
+static enum err fs_size(struct env_fs *fs, struct env_file *file, int64_t *size,
+                        struct err_text *text)
 {
     (void)fs;
     const struct os_file *f = os_file(file);
@@ -221,7 +223,8 @@ static enum err fs_size(struct env_fs *fs, struct env_file *file, int64_t *size,
     return ERR_NONE;
 }
 
-static enum err fs_rename(struct env_fs *fs, const char *from, const char *to, struct err_text *text)
+static enum err fs_rename(struct env_fs *fs, const char *from, const char *to,
+                          struct err_text *text)
 {
     (void)fs;
     if (rename(from, to) != 0) {

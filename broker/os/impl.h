@@ -57,8 +57,8 @@ struct os {
 
     struct os_crew crews[ENV_WORKERS];
     pthread_mutex_t done_lock;
-    struct list done;    /* under done_lock: jobs that ran */
-    size_t outstanding;  /* submitted, `done` not called yet */
+    struct list done;        /* under done_lock: jobs that ran */
+    size_t outstanding;      /* submitted, `done` not called yet */
     struct env_lane *closer; /* for files.c; NULL until needed */
     pthread_t loop_thread;
     _Atomic size_t open_files;

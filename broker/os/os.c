@@ -1,6 +1,6 @@
-/* The loop. One round: libuv hands out what is ready (frames, finished jobs, signals), then `prepare`
- * runs env's posts and timers, then net writes what all of that queued, then the loop waits until
- * something is ready or env's next timer is due. */
+/* The loop. One round: libuv hands out what is ready (frames, finished jobs, signals), then
+ * `prepare` runs env's posts and timers, then net writes what all of that queued, then the loop
+ * waits until something is ready or env's next timer is due. */
 #include "broker/os/os.h"
 
 #include <errno.h>
@@ -138,7 +138,8 @@ static void init_handles(struct os *os)
 
 struct os *os_open(const struct trace *trace, struct err_text *text)
 {
-    /* Few threads allocate, and what they do is short: arenas of their own would only hold memory. */
+    /* Few threads allocate, and what they do is short: arenas of their own would only hold memory.
+     */
     mallopt(M_ARENA_MAX, 2);
     struct os *os = mem_zalloc(sizeof *os);
     int rc = uv_loop_init(&os->loop);
@@ -160,8 +161,8 @@ struct os *os_open(const struct trace *trace, struct err_text *text)
     os_raise_open_files(trace);
     init_handles(os);
     os->net = net_new(&os->loop, trace);
-    /* After net's, and so run before it (libuv runs the newest first): what a turn sends leaves in the
-     * same round. */
+    /* After net's, and so run before it (libuv runs the newest first): what a turn sends leaves in
+     * the same round. */
     uv_prepare_start(&os->prepare, on_prepare);
     os_workers_init(os);
     os_turn(os);

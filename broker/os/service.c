@@ -1,4 +1,5 @@
-/* What the process owes its surroundings: signals, the service manager, limits, and lines on stderr. */
+/* What the process owes its surroundings: signals, the service manager, limits, and lines on
+ * stderr. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -55,7 +56,8 @@ static void to_journal(void *ctx, enum trace_level level, const char *line)
     put_line(heads[level], line);
 }
 
-/* JOURNAL_STREAM is "device:inode" of the stream the manager gave us; stderr may be another by now. */
+/* JOURNAL_STREAM is "device:inode" of the stream the manager gave us; stderr may be another by now.
+ */
 static bool stderr_is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");

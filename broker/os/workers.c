@@ -1,9 +1,9 @@
 /* Worker threads.
  *
- * A lane is a queue of jobs of which one runs at a time. A crew's threads take lanes that have work, one
- * job each time, from the front of a ring, so lanes share the threads evenly. A finished job goes to the
- * one list of done jobs BEFORE its lane may run the next, which keeps each lane's order; the first on an
- * empty list wakes the loop, which takes the whole list.
+ * A lane is a queue of jobs of which one runs at a time. A crew's threads take lanes that have
+ * work, one job each time, from the front of a ring, so lanes share the threads evenly. A finished
+ * job goes to the one list of done jobs BEFORE its lane may run the next, which keeps each lane's
+ * order; the first on an empty list wakes the loop, which takes the whole list.
  *
  * A lane is freed by the loop thread when it is closed and its last job was delivered. That is safe
  * because a thread does not touch the lane after it put the job on the done list.
@@ -73,7 +73,6 @@ static void run_one(struct os_crew *crew)
 static void *work(void *arg)
 {
     struct os_crew *crew = arg;
-    pthread_setname_np(pthread_self(), crew->name);
     pthread_mutex_lock(&crew->lock);
     for (;;) {
         while (list_empty(&crew->lanes) && !crew->ending) {
@@ -104,6 +103,7 @@ static int start_thread(struct os_crew *crew)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     if (rc == 0) {
+        pthread_setname_np(crew->threads[crew->started], crew->name);
         crew->started++;
     } else {
         trace_warn(crew->os->env.trace, "start thread %s: %s", crew->name, strerror(rc));

@@ -1,12 +1,12 @@
 /* One connection: its life and its input.
  *
- * Input: one readv fills the rest of the frame under way (its own buffer) and, behind it, the shared
- * scratch, so that small frames cost one call for many and large ones are copied once by the kernel only.
- * What cannot be handed over at once (paused, or more than the round's share of frames) waits in
- * `leftover` and comes before anything read later.
+ * Input: one readv fills the rest of the frame under way (its own buffer) and, behind it, the
+ * shared scratch, so that small frames cost one call for many and large ones are copied once by the
+ * kernel only. What cannot be handed over at once (paused, or more than the round's share of
+ * frames) waits in `leftover` and comes before anything read later.
  *
- * An owner may close the connection inside any of its events: after each, state decides whether to go
- * on. The memory stays until the loop comes round (net.dead). */
+ * An owner may close the connection inside any of its events: after each, state decides whether to
+ * go on. The memory stays until the loop comes round (net.dead). */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -133,7 +133,7 @@ static void deliver(struct net_conn *c, struct buf *frame, int *frames)
 static size_t push(struct net_conn *c, const uint8_t *data, size_t size, int *frames)
 {
     size_t at = 0;
-    while (at < size && *frames > 0 && reading(c)) {
+    while (at != size && *frames > 0 && reading(c)) {
         struct buf *frame = NULL;
         struct err_text text = {""};
         size_t used = 0;
@@ -260,8 +260,8 @@ static void input(struct net_conn *c)
 
 /* ---- the loop's side ---- */
 
-/* libuv gave up polling because the socket has an error. What came before it is still read, unless the
- * owner does not want it; then its answers have nowhere to go either. */
+/* libuv gave up polling because the socket has an error. What came before it is still read, unless
+ * the owner does not want it; then its answers have nowhere to go either. */
 static void broken(struct net_conn *c)
 {
     c->socket->events = 0;
@@ -332,8 +332,8 @@ void net_conn_opened(struct net_conn *c)
     }
 }
 
-/* Everything is sent. Shutting down first and waiting for the peer's end keeps a reset (which the peer's
- * late bytes would cause) from destroying what it has not read yet. */
+/* Everything is sent. Shutting down first and waiting for the peer's end keeps a reset (which the
+ * peer's late bytes would cause) from destroying what it has not read yet. */
 static void linger(struct net_conn *c)
 {
     if (c->net->draining || c->input_ended || shutdown(c->socket->fd, SHUT_WR) != 0) {

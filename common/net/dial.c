@@ -1,5 +1,6 @@
-/* Dialling: a numeric address at once, a name by libuv's resolver thread, then address after address.
- * Every step runs from the loop, so that even an instant refusal is told in a later turn. */
+/* Dialling: a numeric address at once, a name by libuv's resolver thread, then address after
+ * address. Every step runs from the loop, so that even an instant refusal is told in a later turn.
+ */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -29,8 +30,7 @@ struct net_dial {
 };
 
 struct net_conn *net_dial(struct net *net, const char *host, uint16_t port,
-                          uint32_t max_frame_bytes, const struct net_conn_events *events,
-                          void *ctx)
+                          uint32_t max_frame_bytes, const struct net_conn_events *events, void *ctx)
 {
     ASSERT(!net->draining && !net->closing);
     struct net_conn *c = net_conn_new(net, max_frame_bytes, events, ctx);
@@ -50,7 +50,8 @@ void net_dial_free(struct net_conn *c)
     }
     if (d->lookup != NULL) {
         d->lookup->conn = NULL;
-        uv_cancel((uv_req_t *)&d->lookup->req); /* refused when it runs already: it ends by itself */
+        uv_cancel(
+            (uv_req_t *)&d->lookup->req); /* refused when it runs already: it ends by itself */
     }
     if (d->list != NULL) {
         uv_freeaddrinfo(d->list);

@@ -82,7 +82,7 @@ struct net_conn {
     bool paused;
     bool input_ended; /* end or error was read; nothing more to poll for */
     bool was_high;
-    bool blocked;          /* the socket took no more */
+    bool blocked; /* the socket took no more */
     struct framer framer;
     struct bytes leftover; /* read but not yet framed: paused, or over the round's share */
     struct net_piece *out; /* ring */
@@ -98,7 +98,8 @@ void net_ready(struct net_conn *c);
 void net_deadline_set(struct net *net, struct net_deadline *deadline, int64_t after_ms);
 void net_deadline_clear(struct net *net, struct net_deadline *deadline);
 void net_release(struct net *net); /* one hold */
-/* Watches `fd`, which is closed with it. NULL with errno when libuv refuses; `fd` is closed then too. */
+/* Watches `fd`, which is closed with it. NULL with errno when libuv refuses; `fd` is closed then
+ * too. */
 struct net_socket *net_socket_new(struct net *net, int fd, void *owner);
 /* UV_READABLE | UV_WRITABLE or 0; `ready` is called from the loop. */
 void net_socket_poll(struct net_socket *s, int events, uv_poll_cb ready);
@@ -120,7 +121,7 @@ struct net_conn *net_conn_new(struct net *net, uint32_t max_frame_bytes,
                               const struct net_conn_events *events, void *ctx);
 /* One turn from the ready list. */
 void net_conn_run(struct net_conn *c);
-void net_conn_watch(struct net_conn *c); /* polls for what is wanted now */
+void net_conn_watch(struct net_conn *c);  /* polls for what is wanted now */
 void net_conn_opened(struct net_conn *c); /* the socket is connected */
 /* Ends it and tells the owner, unless it is an orphan. Only from the loop. */
 void net_conn_fail(struct net_conn *c, enum err reason, const char *why);

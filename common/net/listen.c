@@ -1,8 +1,8 @@
 /* Accepting.
  *
- * When the process has no file descriptor left, accept fails and the waiting connection stays readable:
- * polling on would spin. The listener then rests for a moment; clients wait in the backlog and get in as
- * connections end. */
+ * When the process has no file descriptor left, accept fails and the waiting connection stays
+ * readable: polling on would spin. The listener then rests for a moment; clients wait in the
+ * backlog and get in as connections end. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -38,10 +38,11 @@ static void rest(struct net_listener *l, int errnum)
     if (!net->complained || now - net->complained_ms >= NET_COMPLAIN_MS) {
         net->complained = true;
         net->complained_ms = now;
-        trace_warn(net->trace,
-                   "listener %s: accept: %s; new connections wait until others end (raise the limit "
-                   "of open files, LimitNOFILE= in a unit, if this lasts)",
-                   l->name, strerror(errnum));
+        trace_warn(
+            net->trace,
+            "listener %s: accept: %s; new connections wait until others end (raise the limit "
+            "of open files, LimitNOFILE= in a unit, if this lasts)",
+            l->name, strerror(errnum));
     }
     net_socket_poll(l->socket, 0, NULL);
     net_deadline_set(net, &l->rest, NET_ACCEPT_RETRY_MS);
@@ -72,8 +73,7 @@ static void welcome(struct net_listener *l, int fd, const struct sockaddr *from)
     struct net_peer peer;
     net_addr_peer(from, &peer);
     net_socket_options(fd);
-    struct net_conn *c =
-        net_conn_new(l->net, l->service.max_frame_bytes, l->service.events, NULL);
+    struct net_conn *c = net_conn_new(l->net, l->service.max_frame_bytes, l->service.events, NULL);
     c->socket = net_socket_new(l->net, fd, c);
     if (c->socket == NULL) {
         net_conn_destroy(c);
@@ -244,14 +244,14 @@ static void stop(struct net_listener *l)
 
 void net_listeners_stop(struct net *net)
 {
-    LIST_FOREACH (node, &net->listeners) {
+    LIST_FOREACH(node, &net->listeners) {
         stop(CONTAINER_OF(node, struct net_listener, node));
     }
 }
 
 void net_listeners_free(struct net *net)
 {
-    LIST_FOREACH (node, &net->listeners) {
+    LIST_FOREACH(node, &net->listeners) {
         net_unlisten(CONTAINER_OF(node, struct net_listener, node));
     }
 }

@@ -36,7 +36,8 @@ static void free_dead(struct net *net)
     }
 }
 
-/* Runs what was ready when it began; what becomes ready meanwhile has its turn after the next poll. */
+/* Runs what was ready when it began; what becomes ready meanwhile has its turn after the next poll.
+ */
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct net *net = prepare->data;
@@ -189,7 +190,7 @@ void net_drain(struct net *net, int64_t limit_ms)
     ASSERT(!net->draining);
     net->draining = true;
     net_listeners_stop(net);
-    LIST_FOREACH (node, &net->conns) {
+    LIST_FOREACH(node, &net->conns) {
         struct net_conn *c = CONTAINER_OF(node, struct net_conn, node);
         if (c->state == NET_OPEN && c->queued > 0) {
             c->orphan = true;
@@ -215,7 +216,7 @@ void net_free(struct net *net)
 {
     ASSERT(!net->closing);
     net_listeners_free(net);
-    LIST_FOREACH (node, &net->conns) {
+    LIST_FOREACH(node, &net->conns) {
         net_conn_destroy(CONTAINER_OF(node, struct net_conn, node));
     }
     free_dead(net);

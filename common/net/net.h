@@ -1,12 +1,12 @@
 /* net: TCP byte streams over one libuv loop, client and server side, carrying Kafka frames.
  *
- * Everything here belongs to the thread that runs the loop. Sockets are our own, watched by uv_poll_t, so
- * that frames are read into their own buffers, output goes by one sendmsg for many pieces, and file
- * ranges by sendfile without passing through this process.
+ * Everything here belongs to the thread that runs the loop. Sockets are our own, watched by
+ * uv_poll_t, so that frames are read into their own buffers, output goes by one sendmsg for many
+ * pieces, and file ranges by sendfile without passing through this process.
  *
- * EVENTS are made from the loop only, never from inside a call into net. What a call queues is written
- * just before the loop waits again, so all answers of one round leave together. Input is bounded per
- * connection and round, so that one peer cannot starve the others. */
+ * EVENTS are made from the loop only, never from inside a call into net. What a call queues is
+ * written just before the loop waits again, so all answers of one round leave together. Input is
+ * bounded per connection and round, so that one peer cannot starve the others. */
 #ifndef COMMON_NET_NET_H
 #define COMMON_NET_NET_H
 
@@ -35,8 +35,9 @@ struct net_conn_events {
     void (*frame)(void *ctx, struct net_conn *conn, struct buf *frame);
     /* Queued output fell to zero after it had been above NET_QUEUE_HIGH. May be NULL. */
     void (*drained)(void *ctx, struct net_conn *conn);
-    /* Ended by the peer, an error or a bad frame. The last event; `conn` must not be used any more, not
-     * even in here. `why` reads on its own. A dial refused everywhere it was answered is ERR_REFUSED. */
+    /* Ended by the peer, an error or a bad frame. The last event; `conn` must not be used any more,
+     * not even in here. `why` reads on its own. A dial refused everywhere it was answered is
+     * ERR_REFUSED. */
     void (*closed)(void *ctx, struct net_conn *conn, enum err reason, const char *why);
 };
 
@@ -52,17 +53,17 @@ struct net_piece {
     void *owner;
 };
 
-/* Ignores SIGPIPE for the process: sendfile has no other way not to raise it. `trace` is told once a
- * minute at most when accepting has to wait for file descriptors. */
+/* Ignores SIGPIPE for the process: sendfile has no other way not to raise it. `trace` is told once
+ * a minute at most when accepting has to wait for file descriptors. */
 struct net *net_new(struct uv_loop_s *loop, const struct trace *trace);
-/* Gives the ports back and ends every connection as net_close does, with `limit_ms` for output queued so
- * far to leave. No connection pointer is valid afterwards; listeners are, until unlistened. Once; not from
- * inside an event; no net_listen or net_dial after it. */
+/* Gives the ports back and ends every connection as net_close does, with `limit_ms` for output
+ * queued so far to leave. No connection pointer is valid afterwards; listeners are, until
+ * unlistened. Once; not from inside an event; no net_listen or net_dial after it. */
 void net_drain(struct net *net, int64_t limit_ms);
 /* No connection is left that still has output to send. */
 bool net_drained(const struct net *net);
-/* Closes all at once, without events. Not from inside an event. The memory goes while the loop runs on:
- * run it until it has no handles left before uv_loop_close. */
+/* Closes all at once, without events. Not from inside an event. The memory goes while the loop runs
+ * on: run it until it has no handles left before uv_loop_close. */
 void net_free(struct net *net);
 
 struct net_service {
@@ -83,22 +84,22 @@ uint16_t net_listener_port(const struct net_listener *listener);
 /* No more accepts; its connections live on. */
 void net_unlisten(struct net_listener *listener);
 
-/* Always answers by `connected` or `closed`, later. Every address of a name is tried in turn, each for
- * at most ten seconds. Output may be queued before `connected`. */
+/* Always answers by `connected` or `closed`, later. Every address of a name is tried in turn, each
+ * for at most ten seconds. Output may be queued before `connected`. */
 struct net_conn *net_dial(struct net *net, const char *host, uint16_t port,
                           uint32_t max_frame_bytes, const struct net_conn_events *events,
                           void *ctx);
 
-/* Queues pieces in order; takes over one reference of each. A file that proves shorter than its range
- * ends the connection (ERR_TRUNCATED). */
+/* Queues pieces in order; takes over one reference of each. A file that proves shorter than its
+ * range ends the connection (ERR_TRUNCATED). */
 void net_send(struct net_conn *conn, const struct net_piece *pieces, int count);
 /* Bytes not yet taken by the system. */
 size_t net_conn_queued(const struct net_conn *conn);
 /* While paused no frame is delivered and nothing is read. */
 void net_conn_pause(struct net_conn *conn, bool paused);
-/* No further events; `conn` must not be used any more. `flush_first` goes on sending what is queued as
- * long as the peer takes some of it every five seconds, then closes in the way that does not make the
- * peer lose it. */
+/* No further events; `conn` must not be used any more. `flush_first` goes on sending what is queued
+ * as long as the peer takes some of it every five seconds, then closes in the way that does not
+ * make the peer lose it. */
 void net_close(struct net_conn *conn, bool flush_first);
 
 #endif

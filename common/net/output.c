@@ -1,7 +1,8 @@
-/* Output: a ring of pieces, sent in order. Runs of byte pieces go by one sendmsg, file ranges by sendfile.
+/* Output: a ring of pieces, sent in order. Runs of byte pieces go by one sendmsg, file ranges by
+ * sendfile.
  *
- * Whether the socket takes more is learnt by trying: only when it refuses is it polled for, so that the
- * common answer costs one call and no change of the poll set. */
+ * Whether the socket takes more is learnt by trying: only when it refuses is it polled for, so that
+ * the common answer costs one call and no change of the poll set. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,8 +109,8 @@ static ssize_t send_bytes(struct net_conn *c, size_t budget)
     uint32_t i = 0;
     for (; i < c->out_count && i < IOVS && total < budget && !is_file(piece_at(c, i)); i++) {
         const struct net_piece *p = piece_at(c, i);
-        iov[i] = (struct iovec){.iov_base = (void *)(uintptr_t)p->bytes.data,
-                                .iov_len = p->bytes.size};
+        iov[i] =
+            (struct iovec){.iov_base = (void *)(uintptr_t)p->bytes.data, .iov_len = p->bytes.size};
         total += p->bytes.size;
     }
     msg.msg_iovlen = i;
@@ -160,7 +161,8 @@ static void short_file(struct net_conn *c)
 {
     const struct net_piece *p = piece_at(c, 0);
     char why[160];
-    snprintf(why, sizeof why, "file to send from ends at or before %lld, %lu bytes short of the range",
+    snprintf(why, sizeof why,
+             "file to send from ends at or before %lld, %lu bytes short of the range",
              (long long)p->at, (unsigned long)p->size);
     net_conn_fail(c, ERR_TRUNCATED, why);
 }

@@ -91,8 +91,10 @@ struct fixture *fixture_new(void)
     uv_timer_start(&f->guard, on_guard, 60000, 0);
     f->server.f = f->client.f = f;
     f->net = net_new(&f->loop, &trace);
-    struct net_service service = {
-        .events = &side_events, .max_frame_bytes = MAX_FRAME, .accepted = fixture_accepted, .ctx = f};
+    struct net_service service = {.events = &side_events,
+                                  .max_frame_bytes = MAX_FRAME,
+                                  .accepted = fixture_accepted,
+                                  .ctx = f};
     struct err_text text = {""};
     enum err e = net_listen(f->net, "127.0.0.1", 0, &service, &f->listener, &text);
     assert_string_equal(text.text, "");

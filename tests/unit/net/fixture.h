@@ -1,5 +1,5 @@
-/* A loop, a net, a listener on a port of the system's choice, and a record of what happened. Server and
- * clients live on one loop; `until` runs it until something is true. */
+/* A loop, a net, a listener on a port of the system's choice, and a record of what happened. Server
+ * and clients live on one loop; `until` runs it until something is true. */
 #ifndef TESTS_UNIT_NET_FIXTURE_H
 #define TESTS_UNIT_NET_FIXTURE_H
 
@@ -37,11 +37,11 @@ struct fixture {
     uv_timer_t guard;
     struct net *net;
     struct net_listener *listener;
-    struct side server;       /* the first accepted */
+    struct side server; /* the first accepted */
     struct side client;
     int accepted;
     void *(*on_accept)(struct fixture *f, struct net_conn *conn); /* NULL: `server` */
-    int lines; /* traced */
+    int lines;                                                    /* traced */
     char line[1024];
 };
 

@@ -95,8 +95,8 @@ static void a_dial_can_be_closed_at_any_stage(void **state)
 
 /* ---- closing ---- */
 
-/* The peer reads nothing before it has written everything: unless its bytes are taken, neither side gets
- * on; and a plain close on bytes nobody read would be a reset. */
+/* The peer reads nothing before it has written everything: unless its bytes are taken, neither side
+ * gets on; and a plain close on bytes nobody read would be a reset. */
 static void a_flushing_close_loses_nothing_though_the_peer_still_sends(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Bytes over an open connection: frames in, pieces and file ranges out, pausing, bad frames, ends. */
+/* Bytes over an open connection: frames in, pieces and file ranges out, pausing, bad frames, ends.
+ */
 #include "tests/unit/net/fixture.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 static void frames_of_every_size_arrive_whole_and_in_order(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {1,     4,      100,    4095,   16380, 16384, 16385,
+    static const size_t sizes[] = {1,     4,      100,    4095,   16380,   16384, 16385,
                                    65536, 262144, 262145, 300000, 3 << 20, 2};
     enum { SIZES = sizeof sizes / sizeof sizes[0] };
     struct fixture *f = fixture_new();

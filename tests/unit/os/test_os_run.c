@@ -6,8 +6,10 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +21,7 @@
 
 #include "broker/os/os.h"
 #include "common/base/mem.h"
+#include "tests/unit/os/threads.h"
 
 static struct os *open_os(void)
 {
@@ -147,36 +150,24 @@ static void a_stop_waits_for_jobs_and_what_they_submit(void **state)
     os_free(the_os);
 }
 
-static int thread_count(void)
-{
-    char line[256];
-    int count = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    assert_non_null(status);
-    while (fgets(line, sizeof line, status) != NULL) {
-        sscanf(line, "Threads: %d", &count);
-    }
-    fclose(status);
-    return count;
-}
-
 static void threads_start_with_the_first_job_and_end_with_the_os(void **state)
 {
     (void)state;
-    int before = thread_count();
     the_os = open_os();
-    assert_int_equal(thread_count(), before);
+    assert_int_equal(worker_threads(), 0);
     struct relay r = {.left = 1, .lane = env_lane_open(os_env(the_os), ENV_WORKER_META)};
-    assert_int_equal(thread_count(), before);
+    assert_int_equal(worker_threads(), 0);
     r.job.run = run_nothing;
     r.job.done = relay_done;
     env_job_submit(os_env(the_os), r.lane, &r.job);
-    assert_int_equal(thread_count(), before + 1);
+    assert_int_equal(worker_threads(), 1);
     os_stop(the_os, 0);
     os_run(the_os);
     env_lane_close(os_env(the_os), r.lane);
     os_free(the_os);
-    assert_int_equal(thread_count(), before);
+    while (worker_threads() > 0) {
+        sched_yield(); /* joined, but not yet out of the list */
+    }
 }
 
 static void stop_in_post(struct env_post *post)
@@ -263,6 +254,95 @@ static void after_a_stop_connections_are_silent_and_handles_stale(void **state)
     struct env_listener second = pair.listener;
     assert_int_equal(env_listen(env, &second, "127.0.0.1", 0, &text), ERR_CANCELLED);
     env_unlisten(env, &pair.listener);
+    os_free(the_os);
+}
+
+static void meet_connected(void *ctx, env_conn conn)
+{
+    (void)conn;
+    *(int *)ctx += 1;
+    os_stop(the_os, 0);
+}
+
+static void *ignore_accepted(void *ctx, env_conn conn, const struct env_peer *peer)
+{
+    (void)conn;
+    (void)peer;
+    return ctx;
+}
+
+static void an_old_handle_does_not_reach_the_row_s_next_holder(void **state)
+{
+    (void)state;
+    static const struct env_conn_events events = {
+        .connected = meet_connected, .frame = pair_frame, .closed = pair_closed};
+    int connected = 0;
+    the_os = open_os();
+    struct env *env = os_env(the_os);
+    struct env_listener listener = {.events = &events, .max_frame_bytes = 100};
+    listener.accepted = ignore_accepted;
+    assert_int_equal(env_listen(env, &listener, "127.0.0.1", 0, NULL), ERR_NONE);
+    env_conn first = env_dial(env, "127.0.0.1", listener.bound_port, 100, &events, &connected);
+    env_close(env, first, false);
+    env_conn second = env_dial(env, "127.0.0.1", listener.bound_port, 100, &events, &connected);
+    assert_int_equal(first.index, second.index);
+    assert_false(env_conn_equal(first, second));
+    env_close(env, first, false);
+    os_run(the_os);
+    assert_int_equal(connected, 1);
+    env_unlisten(env, &listener);
+    os_free(the_os);
+}
+
+enum { PARTING_BYTES = 8 << 20 };
+
+static void *parting_accepted(void *ctx, env_conn conn, const struct env_peer *peer)
+{
+    (void)peer;
+    struct buf *b = buf_new(PARTING_BYTES);
+    memset(b->data, 'x', PARTING_BYTES);
+    b->size = PARTING_BYTES;
+    struct env_piece piece = {.bytes = slice_of(b, 0, PARTING_BYTES)};
+    buf_unref(b);
+    env_send(os_env(the_os), conn, &piece, 1);
+    os_stop(the_os, 0);
+    return ctx;
+}
+
+/* A peer on its own thread: how many bytes it was sent. */
+static void *read_all(void *arg)
+{
+    int fd = *(int *)arg;
+    static char buffer[65536];
+    size_t total = 0;
+    ssize_t n;
+    while ((n = read(fd, buffer, sizeof buffer)) > 0) {
+        total += (size_t)n;
+    }
+    return (void *)total;
+}
+
+static void a_stop_lets_queued_output_leave(void **state)
+{
+    (void)state;
+    static const struct env_conn_events events = {.frame = pair_frame, .closed = pair_closed};
+    the_os = open_os();
+    struct env_listener listener = {.events = &events, .max_frame_bytes = 100};
+    listener.accepted = parting_accepted;
+    assert_int_equal(env_listen(os_env(the_os), &listener, "127.0.0.1", 0, NULL), ERR_NONE);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(listener.bound_port),
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+    pthread_t reader;
+    assert_int_equal(pthread_create(&reader, NULL, read_all, &fd), 0);
+    os_run(the_os);
+    void *total = NULL;
+    pthread_join(reader, &total);
+    assert_int_equal((size_t)total, PARTING_BYTES);
+    close(fd);
+    env_unlisten(os_env(the_os), &listener);
     os_free(the_os);
 }
 
@@ -365,6 +445,8 @@ int main(void)
         cmocka_unit_test(threads_start_with_the_first_job_and_end_with_the_os),
         cmocka_unit_test(an_os_never_run_is_freed),
         cmocka_unit_test(after_a_stop_connections_are_silent_and_handles_stale),
+        cmocka_unit_test(an_old_handle_does_not_reach_the_row_s_next_holder),
+        cmocka_unit_test(a_stop_lets_queued_output_leave),
         cmocka_unit_test(a_signal_is_a_turn),
         cmocka_unit_test(the_service_manager_is_told),
         cmocka_unit_test(lines_carry_time_or_the_journals_priority),
