@@ -135,8 +135,8 @@ enum err env_fs_sync_dir(struct env_fs *fs, const char *path, struct err_text *t
 enum err env_fs_list(struct env_fs *fs, const char *path,
                      void (*each)(void *ctx, const char *name, bool is_dir), void *ctx,
                      struct err_text *text);
-/* Exclusive advisory lock held until the file's last reference is dropped; ERR_IN_USE when another
- * process holds it. */
+/* Exclusive advisory lock on a file open for writing, held until its last reference is dropped;
+ * ERR_IN_USE when another process holds it. */
 enum err env_fs_lock(struct env_fs *fs, struct env_file *file, struct err_text *text);
 /* Bytes free for us and in all on the volume that holds `path`. */
 enum err env_fs_space(struct env_fs *fs, const char *path, int64_t *free_bytes,
