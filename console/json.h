@@ -1,0 +1,13 @@
+/* json: a snapshot as JSON; console/JSON.md documents it for those who read it by program. */
+#ifndef CONSOLE_JSON_H
+#define CONSOLE_JSON_H
+
+#include <stdio.h>
+
+#include "console/model.h"
+#include "console/view.h"
+
+/* `id` is one of the named screens. Writes one document and a newline. */
+void json_print(const struct model *m, enum view_id id, FILE *to);
+
+#endif

@@ -1,0 +1,108 @@
+#include <stdio.h>
+
+#include "console/view.h"
+
+static void id_value(const struct row *row, struct cell *c)
+{
+    const struct model_broker *b = row->item;
+    cell_number(c, b->id);
+}
+
+static void address_value(const struct row *row, struct cell *c)
+{
+    const struct model_broker *b = row->item;
+    cell_text(c, NULL);
+    if (b->host != NULL) {
+        snprintf(c->text, sizeof c->text, "%.255s:%d", b->host, (int)b->port);
+    }
+}
+
+static void state_value(const struct row *row, struct cell *c)
+{
+    const struct model_broker *b = row->item;
+    cell_text(c, b->alive ? "up" : b->fenced ? "fenced" : "missing");
+    c->style = b->alive ? STYLE_GOOD : STYLE_CRITICAL;
+}
+
+static void rack_value(const struct row *row, struct cell *c)
+{
+    const struct model_broker *b = row->item;
+    cell_text(c, b->rack == NULL ? glyph(GLYPH_NONE) : b->rack);
+    c->style = b->rack == NULL ? STYLE_DIM : STYLE_NORMAL;
+}
+
+static void leaders_value(const struct row *row, struct cell *c)
+{
+    const struct model_broker *b = row->item;
+    cell_number(c, b->leaders);
+}
+
+static void replicas_value(const struct row *row, struct cell *c)
+{
+    const struct model_broker *b = row->item;
+    cell_number(c, b->replicas);
+}
+
+static void out_value(const struct row *row, struct cell *c)
+{
+    const struct model_broker *b = row->item;
+    cell_number(c, b->out_of_sync);
+    c->style = b->out_of_sync > 0 ? STYLE_WARNING : STYLE_NORMAL;
+}
+
+static void size_value(const struct row *row, struct cell *c)
+{
+    const struct model_broker *b = row->item;
+    cell_size(c, b->size_bytes);
+}
+
+static void free_value(const struct row *row, struct cell *c)
+{
+    const struct model_broker *b = row->item;
+    cell_size(c, b->usable_bytes);
+}
+
+static const struct column columns[] = {
+    {"broker", 6, 0, TEXT_RIGHT, 0, id_value},
+    {"address", 12, 0, TEXT_LEFT, 0, address_value},
+    {"state", 5, 0, TEXT_LEFT, 0, state_value},
+    {"rack", 4, 16, TEXT_LEFT, 6, rack_value},
+    {"leaders", 7, 0, TEXT_RIGHT, 0, leaders_value},
+    {"replicas", 8, 0, TEXT_RIGHT, 0, replicas_value},
+    {"out of sync", 11, 0, TEXT_RIGHT, 1, out_value},
+    {"size", 9, 0, TEXT_RIGHT, 2, size_value},
+    {"disk free", 9, 0, TEXT_RIGHT, 3, free_value},
+};
+
+static void load(struct view *v)
+{
+    for (int i = 0; i < v->model->broker_count; i++) {
+        const struct model_broker *b = &v->model->brokers[i];
+        view_add(v, (struct row){{"", b->id}, b, v->model});
+    }
+}
+
+static bool wrong(const struct row *row)
+{
+    const struct model_broker *b = row->item;
+    return !b->alive || b->out_of_sync > 0;
+}
+
+static bool open_row(const struct view *v, const struct row *row, struct view_target *to)
+{
+    (void)v;
+    const struct model_broker *b = row->item;
+    to->id = VIEW_PARTITIONS;
+    to->broker = b->id;
+    return true;
+}
+
+const struct view_ops view_brokers = {
+    .name = "brokers",
+    .columns = columns,
+    .column_count = sizeof columns / sizeof *columns,
+    .parts = 1u << MODEL_CLUSTER | 1u << MODEL_LOG_DIRS,
+    .load = load,
+    .wrong = wrong,
+    .open = open_row,
+};
