@@ -113,11 +113,17 @@ void wire_defaults(const struct wire_message *m, void *msg);
 enum err wire_encode(const struct wire_message *m, int16_t version, const void *msg,
                      struct wire_out *out);
 
+/* A decoded message allocates at most this many bytes per byte of input, and EXTRA. */
+enum { WIRE_DECODE_BYTES_PER_BYTE = 64, WIRE_DECODE_BYTES_EXTRA = 4096 };
+
 /* Fills `msg` (every field: what the version lacks gets its default). Strings, bytes and records point
  * into the input; arrays come from the arena, bounded by what the input can hold. Unknown tagged fields
  * are skipped in place. Bytes left over are the caller's to judge (wire_in_left). Returns in->error. */
 enum err wire_decode(const struct wire_message *m, int16_t version, struct wire_in *in, void *msg,
                      struct arena *arena);
+
+/* The metadata record of that type (WIRE_RECORD_...); NULL when we have no schema for it. */
+const struct wire_message *wire_record_of(int16_t type);
 
 /* ---- APIs ------------------------------------------------------------------------------------- */
 
@@ -128,6 +134,10 @@ struct wire_api {
     const struct wire_message *response;
     int16_t latest_unstable; /* -1, or the version not to be advertised */
 };
+
+/* What ApiVersions says of it; the minimum of Produce is lower than what is served (KAFKA-18659). */
+int16_t wire_api_advertised_min(const struct wire_api *api);
+int16_t wire_api_advertised_max(const struct wire_api *api);
 
 /* NULL when we have no schema for the key. */
 const struct wire_api *wire_api_of(int16_t key);

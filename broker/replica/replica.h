@@ -1,0 +1,121 @@
+/* replica: the partitions this broker holds: their role, high watermark and those who wait on it.
+ *
+ * A replica follows the committed metadata image (replicas_apply). It is the only writer of its log. What
+ * clients and followers see of a log, they see through here.
+ *
+ * HIGH WATERMARK. min over this leader's own end and the in-sync followers' ends; moves forward only, and
+ * not at all while the ISR is smaller than the effective min.insync.replicas (KIP-966). "Own end" is the
+ * durable end when the topic has flush.messages=1, else the log end.
+ *
+ * Waits are structs in their owner, linked until they fire or are cancelled; a firing wait is already
+ * unlinked. All callbacks come in a later turn than the call that caused them, except where said. */
+#ifndef BROKER_REPLICA_REPLICA_H
+#define BROKER_REPLICA_REPLICA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/env/env.h"
+#include "broker/log/log.h"
+#include "broker/metadata/image.h"
+#include "common/base/uuid.h"
+
+struct replicas; /* every partition held by this broker */
+struct replica;  /* one of them */
+
+struct replica_settings {
+    struct log_config log;
+    int32_t min_insync_replicas;
+};
+
+struct replicas_config {
+    int32_t broker_id;
+    /* Effective settings of a topic; called when a replica is made and when its configuration changed. */
+    void (*topic_settings)(void *ctx, const char *topic, struct replica_settings *out);
+    /* News upward, each in a turn of its own. `became_leader` comes when the log is open and the epoch has
+     * begun, also for a new epoch of a leader; `lost_leadership` also when the partition is deleted. */
+    void (*became_leader)(void *ctx, struct replica *replica);
+    void (*lost_leadership)(void *ctx, const char *topic, int32_t partition, int32_t leader_epoch);
+    /* Every log that was being opened is open (or failed); called once per batch of openings. */
+    void (*settled)(void *ctx);
+    void *ctx;
+};
+
+/* `dirs` are open and formatted and stay the caller's. */
+struct replicas *replicas_new(struct env *env, struct log_dir **dirs, int dir_count,
+                              const struct replicas_config *config);
+/* Brings local partitions in line with `image`; looks only at what `delta` names. */
+void replicas_apply(struct replicas *all, const struct image *image,
+                    const struct image_delta *delta);
+/* Closes every log; waits are failed with NOT_LEADER_OR_FOLLOWER first. `done` in a later turn. */
+void replicas_close(struct replicas *all, void (*done)(void *ctx), void *ctx);
+/* Memory only. */
+void replicas_free(struct replicas *all);
+/* True when no log is being opened. */
+bool replicas_settled(const struct replicas *all);
+
+/* NULL when this broker holds no such partition. */
+struct replica *replicas_find(struct replicas *all, const struct uuid *topic_id, int32_t partition);
+/* Calls `each` for every partition held, by topic name and partition. */
+void replicas_each(struct replicas *all, void (*each)(void *ctx, struct replica *replica), void *ctx);
+
+/* ---- what it is ------------------------------------------------------------------------------- */
+
+const char *replica_topic(const struct replica *replica);
+int32_t replica_partition(const struct replica *replica);
+const struct uuid *replica_topic_id(const struct replica *replica);
+/* NULL while opening or when its directory failed. */
+struct log *replica_log(const struct replica *replica);
+struct log_dir *replica_dir(const struct replica *replica);
+int32_t replica_leader_epoch(const struct replica *replica);
+int32_t replica_leader_id(const struct replica *replica);
+int64_t replica_high_watermark(const struct replica *replica);
+/* KIP-207: false after a leader change until the high watermark reaches the epoch's start. */
+bool replica_high_watermark_known(const struct replica *replica);
+
+/* Kafka's code for a request that needs the leader (or, when !need_leader, any replica) and names
+ * `current_leader_epoch` (-1: none): 0, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
+ * UNKNOWN_LEADER_EPOCH (KIP-320) or KAFKA_STORAGE_ERROR. */
+int16_t replica_check(const struct replica *replica, int32_t current_leader_epoch,
+                      bool need_leader);
+
+/* ---- appending -------------------------------------------------------------------------------- */
+
+/* In the caller's struct, in place until `done` or replica_append_cancel. */
+struct replica_append {
+    void (*done)(struct replica_append *append);
+    void *ctx;
+    /* the answer */
+    int16_t error; /* Kafka's code */
+    const char *message;
+    int64_t base_offset;
+    int64_t log_append_time_ms;
+    int64_t log_start_offset;
+    /* replica's own */
+    struct list node;
+    struct replica *replica;
+    int64_t wait_offset; /* fires when the end it waits for reaches this */
+    bool wait_high_watermark;
+    int32_t leader_epoch;
+};
+
+/* Appends batches in bytes [offset, offset + size) of `buf` as the leader. acks as the protocol has them:
+ * 0 nothing to wait for, 1 this broker's own end, -1 the high watermark. Returns true when the answer is
+ * there already (errors, acks 0) and `done` will not come. NOT_ENOUGH_REPLICAS is decided before the
+ * append, NOT_ENOUGH_REPLICAS_AFTER_APPEND after it (KIP-966 strict min ISR). Timeouts are the caller's. */
+bool replica_append(struct replica *replica, struct buf *buf, size_t offset, size_t size,
+                    int16_t acks, struct replica_append *append);
+void replica_append_cancel(struct replica_append *append); /* harmless when it is not waiting */
+
+/* ---- watching --------------------------------------------------------------------------------- */
+
+/* Fires once when anything a reader could care about moved: high watermark, log end, start, epoch, role. */
+struct replica_watch {
+    struct list node;
+    void (*fire)(struct replica_watch *watch);
+};
+
+void replica_watch(struct replica *replica, struct replica_watch *watch);
+void replica_watch_cancel(struct replica_watch *watch); /* `node` must be linked or list_init'ed */
+
+#endif
