@@ -247,7 +247,7 @@ static void input(struct net_conn *c)
         take(c, got < body ? got : body, got > body ? got - body : 0, &frames);
         budget -= got < budget ? got : budget;
         /* Less than asked for: the socket is empty, and polling tells when it is not. */
-        clear = c->leftover.size == 0 && got == body + (more ? NET_SCRATCH_BYTES : 0);
+        clear = got == body + (more ? NET_SCRATCH_BYTES : 0);
     }
     if (c->state == NET_DEAD) {
         return;

@@ -1,6 +1,8 @@
 /* How connections begin and end: dialling, closing, accepting under stress. */
 #include "tests/unit/net/fixture.h"
 
+#include <dlfcn.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -8,6 +10,51 @@
 #include <unistd.h>
 
 /* ---- dialling ---- */
+
+/* In place of the C library's: names of two addresses, whatever the machine's hosts file says. */
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                struct addrinfo **out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    static const struct {
+        const char *name;
+        const char *addresses[2];
+    } names[] = {{"second-listens", {"127.0.0.2", "127.0.0.1"}},
+                 {"first-refuses", {"127.0.0.2", "255.255.255.255"}},
+                 {"first-unreachable", {"255.255.255.255", "127.0.0.2"}}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(host, names[i].name) == 0) {
+            int rc = real(names[i].addresses[0], port, hints, out);
+            return rc != 0 ? rc : real(names[i].addresses[1], port, hints, &(*out)->ai_next);
+        }
+    }
+    return real(host, port, hints, out);
+}
+
+static void every_address_of_a_name_is_tried(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    side_dial(&f->client, "second-listens", net_listener_port(f->listener));
+    UNTIL(f, f->client.connected && f->accepted);
+    assert_int_equal(f->client.closed, 0);
+    fixture_free(f);
+}
+
+static void one_refusal_outweighs_the_unreachable(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"first-refuses", "first-unreachable"};
+    for (int i = 0; i < 2; i++) {
+        struct fixture *f = fixture_new();
+        side_dial(&f->client, hosts[i], net_listener_port(f->listener));
+        UNTIL(f, f->client.closed);
+        assert_int_equal(f->client.reason, ERR_REFUSED);
+        assert_non_null(strstr(f->client.why, "Connection refused"));
+        fixture_free(f);
+    }
+}
 
 static void a_refused_dial_is_told_later_and_by_name(void **state)
 {
@@ -369,6 +416,8 @@ int main(void)
         cmocka_unit_test(a_refused_dial_is_told_later_and_by_name),
         cmocka_unit_test(a_refused_dial_of_a_name_is_refused_too),
         cmocka_unit_test(a_name_is_resolved),
+        cmocka_unit_test(every_address_of_a_name_is_tried),
+        cmocka_unit_test(one_refusal_outweighs_the_unreachable),
         cmocka_unit_test(an_unknown_name_is_unreachable),
         cmocka_unit_test(a_dial_can_be_closed_at_any_stage),
         cmocka_unit_test(a_flushing_close_loses_nothing_though_the_peer_still_sends),
