@@ -1,0 +1,179 @@
+/* Requests in, answers out.
+ *
+ * A call is decided at once, on our image; its records are appended and applied; its answer waits until they
+ * are committed. A call that changes nothing still waits for what it was decided on. */
+#include <inttypes.h>
+
+#include "broker/controller/controller_internal.h"
+
+#define NOT_ACTIVE "this node is not the active controller"
+
+static const struct controller_api apis[] = {
+    {19, "CreateTopics", create_topics_handle, create_topics_refuse},
+    {20, "DeleteTopics", delete_topics_handle, delete_topics_refuse},
+    {37, "CreatePartitions", create_partitions_handle, create_partitions_refuse},
+    {44, "IncrementalAlterConfigs", incremental_alter_configs_handle,
+     incremental_alter_configs_refuse},
+    {62, "BrokerRegistration", broker_registration_handle, broker_registration_refuse},
+    {63, "BrokerHeartbeat", broker_heartbeat_handle, broker_heartbeat_refuse},
+    {67, "AllocateProducerIds", allocate_producer_ids_handle, allocate_producer_ids_refuse},
+    {70, "ControllerRegistration", controller_registration_handle,
+     controller_registration_refuse},
+};
+
+static const struct controller_api *api_of(int16_t api_key)
+{
+    for (size_t i = 0; i < sizeof apis / sizeof apis[0]; i++) {
+        if (apis[i].api_key == api_key) {
+            return &apis[i];
+        }
+    }
+    return NULL;
+}
+
+bool controller_handles(int16_t api_key)
+{
+    return api_of(api_key) != NULL;
+}
+
+void call_answer_now(struct controller *controller, struct controller_call *call)
+{
+    list_push(&controller->answered, &call->node);
+    env_post(controller->env, &controller->answer);
+}
+
+static void refuse(struct controller *controller, struct controller_call *call, int16_t error,
+                   const char *message)
+{
+    const struct wire_api *wire = wire_api_of(call->api_key);
+    ASSERT(wire != NULL);
+    wire_defaults(wire->response, call->response);
+    api_of(call->api_key)->refuse(call, error, message);
+    trace_debug(controller_trace(controller), "controller: %s refused with %d: %s", wire->name,
+                error, message);
+    call_answer_now(controller, call);
+}
+
+void controller_submit(struct controller *controller, struct controller_call *call)
+{
+    const struct controller_api *api = api_of(call->api_key);
+    const struct wire_api *wire = wire_api_of(call->api_key);
+    ASSERT(api != NULL && wire != NULL && !call->submitted && call->done != NULL);
+    list_init(&call->node);
+    call->submitted = true;
+    call->wait_offset = -1;
+    if (controller->epoch == -1) {
+        refuse(controller, call, KAFKA_NOT_CONTROLLER, NOT_ACTIVE);
+        return;
+    }
+    wire_defaults(wire->response, call->response);
+    struct record_list records = {0};
+    api->handle(controller, call, &records);
+    bool going = true;
+    if (records.count > 2 * CONTROLLER_RECORDS_PER_CALL_MAX) {
+        refuse(controller, call, KAFKA_POLICY_VIOLATION,
+               "one request may not change more than 10000 things; split it");
+        going = false;
+    } else if (records.count > 0) {
+        bool atomic = call->api_key != 62; /* Kafka: the registration itself comes last */
+        going = controller_append(controller, &records, atomic);
+        if (!going) {
+            refuse(controller, call, KAFKA_NOT_CONTROLLER, NOT_ACTIVE);
+        }
+    }
+    record_list_free(&records);
+    if (!going) {
+        return;
+    }
+    call->wait_offset = controller->appended_offset;
+    if (list_empty(&controller->appended)) {
+        call_answer_now(controller, call);
+    } else {
+        list_push(&controller->waiting, &call->node);
+    }
+}
+
+void controller_cancel(struct controller *controller, struct controller_call *call)
+{
+    if (call->submitted) {
+        ASSERT(controller != NULL);
+        call->submitted = false;
+        list_remove(&call->node);
+    }
+}
+
+void calls_committed(struct controller *controller, int64_t last_offset)
+{
+    while (!list_empty(&controller->waiting)) {
+        struct controller_call *call =
+            CONTAINER_OF(controller->waiting.next, struct controller_call, node);
+        if (call->wait_offset > last_offset) {
+            return;
+        }
+        list_remove(&call->node);
+        call_answer_now(controller, call);
+    }
+}
+
+void calls_refuse_waiting(struct controller *controller)
+{
+    while (!list_empty(&controller->waiting)) {
+        struct controller_call *call =
+            CONTAINER_OF(list_pop(&controller->waiting), struct controller_call, node);
+        refuse(controller, call, KAFKA_NOT_CONTROLLER, NOT_ACTIVE);
+    }
+}
+
+/* ---- appending -------------------------------------------------------------------------------- */
+
+static void give_up(struct controller *controller, const char *why)
+{
+    trace_error(controller_trace(controller), "controller: gives up epoch %" PRId32 ": %s",
+                controller->epoch, why);
+    controller->writer.resign(controller->writer.ctx, controller->epoch, why);
+}
+
+/* Records [from, from + count) as one batch, and into our image. */
+static bool append_some(struct controller *controller, const struct record_list *records,
+                        size_t from, size_t count)
+{
+    struct controller_record *framed = mem_array(count, sizeof *framed);
+    for (size_t i = 0; i < count; i++) {
+        struct wire_bytes bytes = record_list_at(records, from + i);
+        framed[i] = (struct controller_record){bytes.data, (size_t)bytes.size};
+    }
+    struct err_text text = {{0}};
+    int64_t last = -1;
+    enum err error = controller->writer.append(controller->writer.ctx, controller->epoch, framed,
+                                               count, &last, &text);
+    for (size_t i = 0; i < count && error == ERR_NONE; i++) {
+        error = image_apply_record(controller->image, NULL, framed[i].data, framed[i].size_bytes,
+                                   last - (int64_t)(count - 1 - i), controller->epoch,
+                                   env_wall_ms(controller->env), &text);
+    }
+    mem_free(framed);
+    if (error != ERR_NONE) {
+        give_up(controller, text.text);
+        return false;
+    }
+    struct appended *appended = mem_zalloc(sizeof *appended);
+    appended->last_offset = last;
+    appended->image = image_clone(controller->image);
+    list_push(&controller->appended, &appended->node);
+    controller->appended_offset = last;
+    return true;
+}
+
+bool controller_append(struct controller *controller, const struct record_list *records,
+                       bool atomic)
+{
+    ASSERT(controller->epoch != -1 && records->count > 0);
+    size_t step = atomic ? records->count : CONTROLLER_RECORDS_PER_CALL_MAX;
+    for (size_t from = 0; from < records->count; from += step) {
+        size_t left = records->count - from;
+        if (!append_some(controller, records, from, left < step ? left : step)) {
+            return false;
+        }
+    }
+    return true;
+}

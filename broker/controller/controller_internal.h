@@ -1,0 +1,160 @@
+/* Inside room controller.
+ *
+ * Files: controller.c (life, news from the quorum), call.c (requests in, answers out, appending),
+ * bootstrap.c, brokers.c (registration), heartbeat.c (sessions, fencing), leaders.c, placement.c,
+ * topics.c, delete_topics.c, partitions.c, names.c, configs.c, producer_ids.c. */
+#ifndef BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
+#define BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
+
+#include <uthash.h>
+
+#include "broker/controller/controller.h"
+#include "broker/metadata/pmap.h"
+#include "broker/metadata/record.h"
+#include "common/base/assert.h"
+#include "common/base/mem.h"
+#include "common/wire/kafka_error.h"
+#include "common/wire/wire.h"
+
+enum {
+    CONTROLLER_RECORDS_PER_CALL_MAX = 10000, /* and per batch */
+    METADATA_VERSION_3_7_IV2 = 17,           /* directories: KIP-858 */
+    METADATA_VERSION_4_0_IV1 = 23,           /* ELR fields: KIP-966 */
+    METADATA_VERSION_4_3_IV0 = 30            /* cordoned log directories */
+};
+
+/* What our image was once the records up to `last_offset` were applied: the committed image of the moment
+ * they commit. */
+struct appended {
+    struct list node;
+    int64_t last_offset;
+    struct image *image;
+};
+
+/* A registered broker as its heartbeats show it. Gone with leadership. */
+struct session {
+    int32_t broker_id;
+    int64_t broker_epoch;
+    int64_t heard_ms;
+    int64_t metadata_offset;         /* the highest it says it has */
+    int64_t controlled_shutdown_offset; /* -1, or where its request to stop was recorded */
+    UT_hash_handle hh;
+};
+
+struct controller {
+    struct env *env;
+    struct controller_config config;
+    struct controller_writer writer;
+    struct image *committed;
+    struct image *image;    /* ahead of committed while active, else NULL */
+    struct list appended;   /* struct appended, by offset */
+    int64_t appended_offset; /* last one we appended in this epoch; -1 none */
+    int32_t epoch;          /* -1: not active */
+    struct list waiting;    /* calls that wait for a commit, by offset */
+    struct list answered;   /* calls whose `done` is due */
+    struct env_post answer;
+    struct session *sessions;
+    struct env_timer session_timer;
+};
+
+/* Who answers one API. `handle` fills the response and adds records; `refuse` fills a fresh response with an
+ * error in its proper field. */
+struct controller_api {
+    int16_t api_key;
+    const char *name;
+    void (*handle)(struct controller *controller, struct controller_call *call,
+                   struct record_list *records);
+    void (*refuse)(struct controller_call *call, int16_t error, const char *message);
+};
+
+/* call.c */
+void call_answer_now(struct controller *controller, struct controller_call *call);
+void calls_committed(struct controller *controller, int64_t last_offset);
+void calls_refuse_waiting(struct controller *controller);
+/* Appends the records (in one batch when `atomic`, else in as many as it takes) and applies them to our
+ * image. On failure leadership is given up and false returned. */
+bool controller_append(struct controller *controller, const struct record_list *records,
+                       bool atomic);
+const struct trace *controller_trace(const struct controller *controller);
+
+/* Record versions by the finalized metadata.version. */
+int16_t register_broker_version(const struct image *image);
+int16_t partition_version(const struct image *image); /* PartitionRecord and PartitionChangeRecord */
+
+/* bootstrap.c */
+void bootstrap_records(const struct controller *controller, struct record_list *records);
+
+/* heartbeat.c */
+struct session *session_of(struct controller *controller, int32_t broker_id);
+void session_start(struct controller *controller, int32_t broker_id, int64_t broker_epoch);
+bool session_valid(struct controller *controller, const struct image_broker *broker);
+void sessions_begin(struct controller *controller); /* on activation: every unfenced broker gets one */
+void sessions_end(struct controller *controller);
+
+/* leaders.c */
+bool broker_active(const struct image *image, int32_t broker_id);
+/* Adds changes for every partition that has `broker_id` in its ISR, as if it were gone. Returns how many. */
+size_t leaders_leave(struct controller *controller, int32_t broker_id, struct record_list *records);
+/* Adds changes for every partition without leader that `broker_id`, now back, can lead. */
+size_t leaders_return(struct controller *controller, int32_t broker_id,
+                      struct record_list *records);
+bool leads_any(const struct image *image, int32_t broker_id);
+
+/* placement.c */
+struct placement {
+    int32_t *replicas; /* partition_count times replication_factor, in the arena */
+    int32_t partition_count;
+    int32_t replication_factor;
+};
+/* False with words when it cannot be done. */
+bool placement_make(struct controller *controller, int32_t first_partition,
+                    int32_t partition_count, int32_t replication_factor, struct arena *arena,
+                    struct placement *out, struct err_text *text);
+
+/* partitions.c: what topics.c needs of it */
+struct manual_check {
+    int16_t error; /* 0 or Kafka's code */
+    struct err_text text;
+};
+/* Registered, distinct, `replication_factor` of them (-1: any number above zero). */
+bool manual_replicas_valid(const struct image *image, const int32_t *replicas, int32_t count,
+                           int32_t replication_factor, struct manual_check *check);
+/* The active ones of `replicas` become the ISR, the first of them the leader. False when none is active. */
+bool add_partition_record(struct controller *controller, const struct uuid *topic_id,
+                          int32_t partition, const int32_t *replicas, int32_t count,
+                          struct arena *arena, struct record_list *records);
+
+/* names.c */
+bool topic_name_valid(struct wire_str name, struct err_text *text);
+/* True when a topic exists whose name differs in '.' and '_' only, or not at all; `name` is then that name. */
+bool topic_name_collides(const struct image *image, char *name);
+
+struct name_set { /* zero-initialise */
+    struct pmap members;
+};
+bool name_set_add(struct name_set *set, const void *data, size_t size); /* false: was in */
+bool name_set_has(const struct name_set *set, const void *data, size_t size);
+void name_set_free(struct name_set *set);
+
+/* configs.c */
+void add_config_record(struct record_list *records, enum image_resource type, struct wire_str name,
+                       struct wire_str key, struct wire_str value);
+/* 0 or Kafka's code with words. `value` NULL unsets. */
+int16_t config_check(const struct controller *controller, enum image_resource type,
+                     const char *name, const char *key, const char *value, struct err_text *text);
+
+#define HANDLERS(concern)                                                                          \
+    void concern##_handle(struct controller *controller, struct controller_call *call,             \
+                          struct record_list *records);                                            \
+    void concern##_refuse(struct controller_call *call, int16_t error, const char *message)
+
+HANDLERS(create_topics);
+HANDLERS(delete_topics);
+HANDLERS(create_partitions);
+HANDLERS(broker_registration);
+HANDLERS(broker_heartbeat);
+HANDLERS(allocate_producer_ids);
+HANDLERS(incremental_alter_configs);
+HANDLERS(controller_registration);
+
+#endif

@@ -1,0 +1,300 @@
+/* Sessions: who was heard of when, and what follows: unfencing, fencing, a controlled stop (KIP-631, 841).
+ *
+ * A broker is fenced when nothing was heard of it for session_timeout_ms. A new leader of the quorum has heard
+ * nobody: it gives every unfenced broker one whole timeout. */
+#include <inttypes.h>
+
+#include "broker/controller/controller_internal.h"
+#include "common/wire/messages.h"
+
+enum { FENCE = 1, UNFENCE = -1, ENTER_CONTROLLED_SHUTDOWN = 1 };
+
+struct session *session_of(struct controller *controller, int32_t broker_id)
+{
+    struct session *session = NULL;
+    HASH_FIND(hh, controller->sessions, &broker_id, sizeof broker_id, session);
+    return session;
+}
+
+bool session_valid(struct controller *controller, const struct image_broker *broker)
+{
+    const struct session *session = session_of(controller, broker->id);
+    return session != NULL && session->broker_epoch == broker->epoch && !broker->fenced &&
+           env_now_ms(controller->env) - session->heard_ms < controller->config.session_timeout_ms;
+}
+
+/* ---- fencing ---- */
+
+static void add_fencing(struct record_list *records, int32_t broker_id, int64_t epoch, int8_t fenced)
+{
+    struct broker_registration_change_record record;
+    wire_defaults(&wire_broker_registration_change_record, &record);
+    record.broker_id = broker_id;
+    record.broker_epoch = epoch;
+    record.fenced = fenced;
+    record_list_add(records, RECORD_BROKER_REGISTRATION_CHANGE, 0, &record);
+}
+
+/* The moment the next session runs out. Those that ran out already have had their consequence. */
+static void arm(struct controller *controller)
+{
+    int64_t now_ms = env_now_ms(controller->env);
+    int64_t due_ms = INT64_MAX;
+    struct session *session = NULL;
+    struct session *next = NULL;
+    HASH_ITER(hh, controller->sessions, session, next)
+    {
+        int64_t end_ms = session->heard_ms + controller->config.session_timeout_ms;
+        if (end_ms > now_ms && end_ms < due_ms) {
+            due_ms = end_ms;
+        }
+    }
+    if (due_ms == INT64_MAX) {
+        env_timer_cancel(controller->env, &controller->session_timer);
+    } else {
+        env_timer_set(controller->env, &controller->session_timer, due_ms);
+    }
+}
+
+static bool fence(struct controller *controller, const struct image_broker *broker, int64_t silent_ms)
+{
+    struct record_list records = {0};
+    size_t changed = leaders_leave(controller, broker->id, &records);
+    add_fencing(&records, broker->id, broker->epoch, FENCE);
+    trace_info(controller_trace(controller),
+               "controller: fences broker %" PRId32 ", %zu partitions change: not heard of for %" PRId64
+               " ms",
+               broker->id, changed, silent_ms);
+    bool going = controller_append(controller, &records, false);
+    record_list_free(&records);
+    return going;
+}
+
+static void session_due(struct env_timer *timer)
+{
+    struct controller *controller = CONTAINER_OF(timer, struct controller, session_timer);
+    ASSERT(controller->epoch != -1);
+    int64_t now_ms = env_now_ms(controller->env);
+    struct session *session = NULL;
+    struct session *next = NULL;
+    HASH_ITER(hh, controller->sessions, session, next)
+    {
+        const struct image_broker *broker = image_broker(controller->image, session->broker_id);
+        int64_t silent_ms = now_ms - session->heard_ms;
+        if (broker != NULL && !broker->fenced &&
+            silent_ms >= controller->config.session_timeout_ms &&
+            !fence(controller, broker, silent_ms)) {
+            return;
+        }
+    }
+    arm(controller);
+}
+
+/* ---- sessions ---- */
+
+void session_start(struct controller *controller, int32_t broker_id, int64_t broker_epoch)
+{
+    struct session *session = session_of(controller, broker_id);
+    if (session == NULL) {
+        session = mem_zalloc(sizeof *session);
+        session->broker_id = broker_id;
+        HASH_ADD(hh, controller->sessions, broker_id, sizeof session->broker_id, session);
+    }
+    session->broker_epoch = broker_epoch;
+    session->heard_ms = env_now_ms(controller->env);
+    session->metadata_offset = -1;
+    session->controlled_shutdown_offset = -1;
+    arm(controller);
+}
+
+static bool begin_session(void *ctx, const struct image_broker *broker)
+{
+    struct controller *controller = ctx;
+    session_start(controller, broker->id, broker->epoch);
+    if (broker->in_controlled_shutdown) {
+        session_of(controller, broker->id)->controlled_shutdown_offset =
+            image_offset(controller->image);
+    }
+    return true;
+}
+
+void sessions_begin(struct controller *controller)
+{
+    ASSERT(controller->sessions == NULL);
+    controller->session_timer.fire = session_due;
+    image_each_broker(controller->image, begin_session, controller);
+}
+
+void sessions_end(struct controller *controller)
+{
+    env_timer_cancel(controller->env, &controller->session_timer);
+    struct session *session = NULL;
+    struct session *next = NULL;
+    HASH_ITER(hh, controller->sessions, session, next)
+    {
+        HASH_DEL(controller->sessions, session);
+        mem_free(session);
+    }
+}
+
+/* ---- heartbeats ---- */
+
+void broker_heartbeat_refuse(struct controller_call *call, int16_t error, const char *message)
+{
+    struct broker_heartbeat_response *response = call->response;
+    ASSERT(message != NULL);
+    response->error_code = error;
+}
+
+enum state { FENCED, UNFENCED, CONTROLLED_SHUTDOWN, SHUTDOWN_NOW };
+
+/* The least metadata offset among the active brokers: what all of them have seen. */
+static int64_t lowest_active_offset(struct controller *controller)
+{
+    int64_t lowest = INT64_MAX;
+    struct session *session = NULL;
+    struct session *next = NULL;
+    HASH_ITER(hh, controller->sessions, session, next)
+    {
+        if (broker_active(controller->image, session->broker_id) &&
+            session->metadata_offset < lowest) {
+            lowest = session->metadata_offset;
+        }
+    }
+    return lowest;
+}
+
+static enum state next_state(struct controller *controller, const struct image_broker *broker,
+                             const struct session *session,
+                             const struct broker_heartbeat_request *request)
+{
+    if (broker->fenced) {
+        if (request->want_shut_down) {
+            return SHUTDOWN_NOW;
+        }
+        bool caught_up = request->current_metadata_offset >= broker->epoch;
+        return !request->want_fence && caught_up ? UNFENCED : FENCED;
+    }
+    if (broker->in_controlled_shutdown) {
+        bool free_to_go = !leads_any(controller->image, broker->id) &&
+                          session->controlled_shutdown_offset <= lowest_active_offset(controller);
+        return free_to_go ? SHUTDOWN_NOW : CONTROLLED_SHUTDOWN;
+    }
+    if (request->want_shut_down) {
+        bool at_once = request->want_fence || !leads_any(controller->image, broker->id);
+        return at_once ? SHUTDOWN_NOW : CONTROLLED_SHUTDOWN;
+    }
+    return request->want_fence ? FENCED : UNFENCED;
+}
+
+static void enter(struct controller *controller, const struct image_broker *broker,
+                  enum state state, struct record_list *records)
+{
+    size_t changed = 0;
+    const char *what = NULL;
+    if (state == UNFENCED) {
+        what = "unfences broker";
+        add_fencing(records, broker->id, broker->epoch, UNFENCE);
+        changed = leaders_return(controller, broker->id, records);
+    } else if (state == CONTROLLED_SHUTDOWN) {
+        what = "moves leadership away from broker";
+        struct broker_registration_change_record record;
+        wire_defaults(&wire_broker_registration_change_record, &record);
+        record.broker_id = broker->id;
+        record.broker_epoch = broker->epoch;
+        record.in_controlled_shutdown = ENTER_CONTROLLED_SHUTDOWN;
+        record_list_add(records, RECORD_BROKER_REGISTRATION_CHANGE, 1, &record);
+        changed = leaders_leave(controller, broker->id, records);
+    } else {
+        what = state == FENCED ? "fences broker" : "lets go and fences broker";
+        changed = leaders_leave(controller, broker->id, records);
+        add_fencing(records, broker->id, broker->epoch, FENCE);
+    }
+    trace_info(controller_trace(controller),
+               "controller: %s %" PRId32 ", %zu partitions change: it asked for it", what, broker->id,
+               changed);
+}
+
+static bool same_dirs(const struct uuid *a, int32_t a_count, const struct uuid *b, int32_t b_count)
+{
+    bool same = a_count == b_count;
+    for (int32_t i = 0; same && i < a_count; i++) {
+        same = uuid_equal(&a[i], &b[i]);
+    }
+    return same;
+}
+
+/* Offline directories leave the registration, cordoned ones are written down (both only when that is new). */
+static void note_directories(struct controller *controller, const struct image_broker *broker,
+                             const struct broker_heartbeat_request *request, struct arena *arena,
+                             struct record_list *records)
+{
+    struct broker_registration_change_record record;
+    wire_defaults(&wire_broker_registration_change_record, &record);
+    record.broker_id = broker->id;
+    record.broker_epoch = broker->epoch;
+    struct uuid *online = arena_array(arena, (size_t)broker->log_dir_count + 1, sizeof *online);
+    int32_t count = 0;
+    for (int32_t i = 0; i < broker->log_dir_count; i++) {
+        bool offline = false;
+        for (int32_t k = 0; k < request->offline_log_dirs.count && !offline; k++) {
+            offline = uuid_equal(&request->offline_log_dirs.items[k], &broker->log_dirs[i]);
+        }
+        if (!offline) {
+            online[count++] = broker->log_dirs[i];
+        }
+    }
+    if (count > 0 && count < broker->log_dir_count) {
+        record.log_dirs.items = online;
+        record.log_dirs.count = count;
+        record_list_add(records, RECORD_BROKER_REGISTRATION_CHANGE, 2, &record);
+        trace_warn(controller_trace(controller),
+                   "controller: broker %" PRId32 " has %" PRId32 " of %" PRId32
+                   " log directories left: it reports the others offline",
+                   broker->id, count, broker->log_dir_count);
+        wire_defaults(&wire_broker_registration_change_record, &record);
+        record.broker_id = broker->id;
+        record.broker_epoch = broker->epoch;
+    }
+    if (request->cordoned_log_dirs.count >= 0 && register_broker_version(controller->image) >= 4 &&
+        !same_dirs(request->cordoned_log_dirs.items, request->cordoned_log_dirs.count,
+                   broker->cordoned_log_dirs, broker->cordoned_log_dir_count)) {
+        record.cordoned_log_dirs.items = request->cordoned_log_dirs.items;
+        record.cordoned_log_dirs.count = request->cordoned_log_dirs.count;
+        record_list_add(records, RECORD_BROKER_REGISTRATION_CHANGE, 3, &record);
+    }
+}
+
+void broker_heartbeat_handle(struct controller *controller, struct controller_call *call,
+                             struct record_list *records)
+{
+    const struct broker_heartbeat_request *request = call->request;
+    struct broker_heartbeat_response *response = call->response;
+    const struct image_broker *broker = image_broker(controller->image, request->broker_id);
+    struct session *session = session_of(controller, request->broker_id);
+    if (broker == NULL || session == NULL) {
+        response->error_code = KAFKA_BROKER_ID_NOT_REGISTERED;
+        return;
+    }
+    if (broker->epoch != request->broker_epoch) {
+        response->error_code = KAFKA_STALE_BROKER_EPOCH;
+        return;
+    }
+    enum state now = broker->fenced                   ? FENCED
+                     : broker->in_controlled_shutdown ? CONTROLLED_SHUTDOWN
+                                                      : UNFENCED;
+    enum state next = next_state(controller, broker, session, request);
+    session->heard_ms = env_now_ms(controller->env);
+    session->metadata_offset = request->current_metadata_offset;
+    if (next != now && !(now == FENCED && next == SHUTDOWN_NOW)) {
+        enter(controller, broker, next, records);
+    }
+    if (next == CONTROLLED_SHUTDOWN && session->controlled_shutdown_offset < 0) {
+        session->controlled_shutdown_offset = controller->writer.next_offset(controller->writer.ctx);
+    }
+    note_directories(controller, broker, request, call->arena, records);
+    response->is_caught_up = request->current_metadata_offset >= broker->epoch;
+    response->is_fenced = next == FENCED || next == SHUTDOWN_NOW;
+    response->should_shut_down = next == SHUTDOWN_NOW;
+    arm(controller);
+}
