@@ -293,6 +293,9 @@ static enum err fs_lock(struct env_fs *fs, struct env_file *base, struct err_tex
     if (e != ERR_NONE) {
         return e;
     }
+    if (!file->writable) {
+        return fail(SIM_LOCK, file->path, EBADF, text);
+    }
     if (inode->locked_by != NULL && inode->locked_by != base) {
         err_set(text, "lock %s: another process holds it", file->path);
         return ERR_IN_USE;
