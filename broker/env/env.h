@@ -204,7 +204,7 @@ struct env_listener {
  * ERR_IN_USE, ERR_ACCESS, ERR_UNREACHABLE with text. */
 enum err env_listen(struct env *env, struct env_listener *listener, const char *host, uint16_t port,
                     struct err_text *text);
-/* No more accepts; connections live on. */
+/* No more accepts; connections live on. Harmless when not listening. */
 void env_unlisten(struct env *env, struct env_listener *listener);
 
 /* Always answers by `connected` or `closed`, in a later turn. ERR_REFUSED tells a dead process from an

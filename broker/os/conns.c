@@ -183,7 +183,10 @@ void os_unlisten(struct env *env, struct env_listener *listener)
 {
     (void)env;
     struct os_listener *l = listener->impl;
-    ASSERT(l != NULL && l->listener == listener);
+    if (l == NULL) {
+        return;
+    }
+    ASSERT(l->listener == listener);
     net_unlisten(l->net);
     mem_free(l);
     listener->impl = NULL;
