@@ -111,10 +111,11 @@ enum err sim_listen(struct env *env, struct env_listener *listener, const char *
 
 void sim_unlisten(struct env *env, struct env_listener *listener)
 {
-    if (listener->impl == NULL || !sim_node_of(env)->up) {
-        return; /* what a crash took is not freed twice */
+    if (!sim_node_of(env)->up) {
+        return; /* the crash took it */
     }
     struct sim_listening *l = listener->impl;
+    ASSERT(l != NULL && l->listener == listener);
     listener->impl = NULL;
     list_remove(&l->all);
     mem_free(l);
