@@ -81,7 +81,7 @@ const char *suite_path(struct suite_job *job, const char *name)
 /* ---- the runner ---- */
 
 static const struct suite_test *const tables[] = {suite_time_tests, suite_file_tests,
-                                                  suite_net_tests};
+                                                  suite_net_tests, suite_echo_tests};
 
 struct bound_test {
     const struct suite_test *test;

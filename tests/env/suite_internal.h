@@ -22,6 +22,7 @@ struct suite_test {
 extern const struct suite_test suite_time_tests[];
 extern const struct suite_test suite_file_tests[];
 extern const struct suite_test suite_net_tests[];
+extern const struct suite_test suite_echo_tests[];
 
 /* How deep we are in callbacks and in calls into env. A callback that begins at a depth other than 0 was
  * made from inside a call: SUITE_ENTER fails the test. */
