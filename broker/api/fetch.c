@@ -1,0 +1,386 @@
+/* Fetch, for consumers: long poll, byte limits, ranges that leave without being copied.
+ *
+ * Happy path: a pass over the asked partitions turns offsets into ranges of whole batches below the high
+ * watermark; with min_bytes reached (or an error to tell) the answer leaves. Otherwise the request parks: a
+ * watch on every partition and one timer; whatever moves causes another pass, on a turn of its own.
+ * Failure modes: an error of one partition is that partition's and ends the wait; a cold range is looked up by
+ * a worker and the pass goes on when it is found; a dropped connection withdraws watches, timer and lookups.
+ *
+ * Sessions (KIP-227) are answered as sessionless: session id 0, everything in every answer, which every client
+ * takes as "no session here". */
+#include "broker/api/handlers.h"
+#include "common/base/assert.h"
+#include "common/base/mem.h"
+
+struct fetch_part {
+    struct fetch *fetch;
+    struct fetch_response_partition *out;
+    struct replica *replica; /* good within one pass only */
+    const struct fetch_request_partition *asked;
+    const struct image_topic *topic;
+    struct uuid topic_id;
+    struct replica_watch watch;
+    struct api_range range; /* file is ours until the answer takes it */
+};
+
+struct fetch {
+    struct request *request;
+    struct fetch_response *response;
+    struct fetch_part *parts;
+    int32_t part_count;
+    /* the pass */
+    int32_t next;
+    int64_t bytes;
+    bool failed; /* some partition has an error: do not wait */
+    bool passing;
+    struct fetch_reader *reader;
+    bool reading;
+    /* waiting */
+    struct env_timer timer;
+    struct env_post again;
+    bool out_of_time;
+};
+
+/* Of its own, since a lookup under way may outlive a request whose client has gone. */
+struct fetch_reader {
+    struct log_read read;
+    struct fetch *fetch; /* NULL when it has */
+};
+
+static void run_pass(struct fetch *fetch);
+
+static void drop_ranges(struct fetch *fetch)
+{
+    for (int32_t i = 0; i < fetch->part_count; i++) {
+        env_file_unref(fetch->parts[i].range.file);
+        fetch->parts[i].range.file = NULL;
+    }
+}
+
+static void unwatch(struct fetch *fetch)
+{
+    for (int32_t i = 0; i < fetch->part_count; i++) {
+        replica_watch_cancel(&fetch->parts[i].watch);
+    }
+    env_timer_cancel(fetch->request->api->env, &fetch->timer);
+    env_post_cancel(fetch->request->api->env, &fetch->again);
+}
+
+static void respond(struct fetch *fetch)
+{
+    ASSERT(!fetch->reading);
+    unwatch(fetch);
+    mem_free(fetch->reader);
+    for (int32_t i = 0; i < fetch->part_count; i++) {
+        struct fetch_part *part = &fetch->parts[i];
+        if (part->range.file != NULL) {
+            part->out->records.size = (int32_t)part->range.size;
+            part->out->records.splice = &part->range;
+        }
+    }
+    request_respond(fetch->request, fetch->response);
+}
+
+static void on_watch(struct replica_watch *watch)
+{
+    struct fetch_part *part = CONTAINER_OF(watch, struct fetch_part, watch);
+    env_post(part->fetch->request->api->env, &part->fetch->again);
+}
+
+static void on_again(struct env_post *post)
+{
+    struct fetch *fetch = CONTAINER_OF(post, struct fetch, again);
+    if (!fetch->passing) {
+        run_pass(fetch);
+    }
+}
+
+static void on_timer(struct env_timer *timer)
+{
+    struct fetch *fetch = CONTAINER_OF(timer, struct fetch, timer);
+    fetch->out_of_time = true;
+    if (!fetch->passing) {
+        run_pass(fetch);
+    }
+}
+
+static void on_cancel(struct request *request)
+{
+    struct fetch *fetch = request->state;
+    unwatch(fetch);
+    if (fetch->reading) {
+        fetch->reader->fetch = NULL; /* on_read frees it */
+    } else {
+        mem_free(fetch->reader);
+    }
+    drop_ranges(fetch);
+}
+
+static void set_error(struct fetch_part *part, int16_t error)
+{
+    part->out->error_code = error;
+    part->out->high_watermark = -1;
+    part->out->last_stable_offset = -1;
+    part->out->log_start_offset = -1;
+    part->fetch->failed = true;
+}
+
+static void reset_out(struct fetch_part *part)
+{
+    struct fetch_response_partition *out = part->out;
+    out->error_code = KAFKA_NONE;
+    out->aborted_transactions.count = part->fetch->request->header.api_version >= 4 ? 0 : -1;
+    out->preferred_read_replica = -1;
+    out->diverging_epoch.epoch = -1;
+    out->diverging_epoch.end_offset = -1;
+    out->current_leader.leader_id = -1;
+    out->current_leader.leader_epoch = -1;
+    out->snapshot_id.end_offset = -1;
+    out->snapshot_id.epoch = -1;
+    out->records = (struct wire_records){NULL, 0, NULL};
+}
+
+/* KIP-320: what the consumer last read must be a prefix of what is here. */
+static bool diverges(struct fetch_part *part, const struct log *log)
+{
+    if (part->fetch->request->header.api_version < 12 || part->asked->last_fetched_epoch < 0) {
+        return false;
+    }
+    int32_t epoch = -1;
+    int64_t end = -1;
+    log_end_of_epoch(log, part->asked->last_fetched_epoch, &epoch, &end);
+    if (epoch < 0 && end < 0) {
+        set_error(part, KAFKA_OFFSET_OUT_OF_RANGE);
+        return true;
+    }
+    if (epoch < part->asked->last_fetched_epoch || end < part->asked->fetch_offset) {
+        part->out->diverging_epoch.epoch = epoch;
+        part->out->diverging_epoch.end_offset = end;
+        part->fetch->failed = true;
+        return true;
+    }
+    return false;
+}
+
+/* Checks the partition and fills what the answer says of it. True when there may be records to read. */
+static bool look_at(struct fetch_part *part)
+{
+    struct request *request = part->fetch->request;
+    bool by_id = request->header.api_version >= 13;
+    int16_t error = KAFKA_NONE;
+    reset_out(part);
+    /* The image may have moved since the last pass: the topic is looked up again. */
+    const struct image_topic *topic = image_topic_by_id(request->api->image, &part->topic_id);
+    part->replica = api_replica(request, topic, by_id, part->asked->partition, &error);
+    if (part->replica != NULL) {
+        error = replica_check(part->replica, part->asked->current_leader_epoch, true);
+    }
+    if (error != KAFKA_NONE) {
+        set_error(part, error);
+        return false;
+    }
+    struct log *log = replica_log(part->replica);
+    int64_t offset = part->asked->fetch_offset;
+    part->out->high_watermark = replica_high_watermark(part->replica);
+    part->out->last_stable_offset = part->out->high_watermark;
+    part->out->log_start_offset = log_start(log);
+    if (diverges(part, log)) {
+        return false;
+    }
+    if (offset < log_start(log) || offset > log_end(log)) {
+        set_error(part, KAFKA_OFFSET_OUT_OF_RANGE);
+        part->out->log_start_offset = log_start(log);
+        return false;
+    }
+    return offset < part->out->high_watermark;
+}
+
+static void take_read(struct fetch *fetch)
+{
+    struct fetch_part *part = &fetch->parts[fetch->next];
+    struct log_read *read = &fetch->reader->read;
+    if (read->error == ERR_NONE) {
+        part->range = (struct api_range){read->file, read->at, read->size};
+        if (read->size == 0) {
+            env_file_unref(read->file);
+            part->range.file = NULL;
+        }
+        fetch->bytes += read->size;
+        return;
+    }
+    if (read->error == ERR_OUT_OF_RANGE) {
+        set_error(part, KAFKA_OFFSET_OUT_OF_RANGE);
+    } else {
+        trace_warn(env_trace(fetch->request->api->env), "read for a fetch: %s (%s)",
+                   read->text.text, err_name(read->error));
+        set_error(part, KAFKA_KAFKA_STORAGE_ERROR);
+    }
+}
+
+static void go_on(struct fetch *fetch);
+
+static void on_read(struct log_read *read)
+{
+    struct fetch_reader *reader = read->ctx;
+    struct fetch *fetch = reader->fetch;
+    if (fetch == NULL) {
+        env_file_unref(read->file);
+        mem_free(reader);
+        return;
+    }
+    fetch->reading = false;
+    take_read(fetch);
+    fetch->next++;
+    go_on(fetch);
+}
+
+/* Starts reading a partition. True when the answer is there already. */
+static bool start_read(struct fetch *fetch, struct fetch_part *part, int64_t left)
+{
+    struct log_read *read = &fetch->reader->read;
+    *read = (struct log_read){0};
+    read->offset = part->asked->fetch_offset;
+    read->limit_offset = part->out->high_watermark;
+    int64_t wanted = part->asked->partition_max_bytes < left ? part->asked->partition_max_bytes : left;
+    read->max_bytes = wanted > 0 ? (uint32_t)wanted : 0;
+    read->whole_first = fetch->bytes == 0; /* KIP-74: progress is always possible */
+    read->done = on_read;
+    read->ctx = fetch->reader;
+    if (log_read(replica_log(part->replica), read)) {
+        return true;
+    }
+    fetch->reading = true;
+    return false;
+}
+
+static void wait_for_more(struct fetch *fetch)
+{
+    fetch->passing = false;
+    drop_ranges(fetch);
+    for (int32_t i = 0; i < fetch->part_count; i++) {
+        replica_watch_cancel(&fetch->parts[i].watch);
+        if (fetch->parts[i].replica != NULL) {
+            replica_watch(fetch->parts[i].replica, &fetch->parts[i].watch);
+        }
+        fetch->parts[i].replica = NULL;
+    }
+}
+
+static void end_pass(struct fetch *fetch)
+{
+    const struct fetch_request *body = fetch->request->body;
+    if (fetch->failed || fetch->out_of_time || fetch->bytes >= body->min_bytes) {
+        respond(fetch);
+    } else {
+        wait_for_more(fetch);
+    }
+}
+
+static int64_t byte_limit(const struct fetch *fetch)
+{
+    const struct fetch_request *body = fetch->request->body;
+    int64_t limit = fetch->request->api->fetch_max_bytes;
+    return body->max_bytes < limit ? body->max_bytes : limit;
+}
+
+static void go_on(struct fetch *fetch)
+{
+    while (fetch->next < fetch->part_count) {
+        struct fetch_part *part = &fetch->parts[fetch->next];
+        int64_t left = byte_limit(fetch) - fetch->bytes;
+        if (look_at(part) && (left > 0 || fetch->bytes == 0)) {
+            if (!start_read(fetch, part, left)) {
+                return; /* on_read comes back here */
+            }
+            take_read(fetch);
+        }
+        fetch->next++;
+    }
+    end_pass(fetch);
+}
+
+static void run_pass(struct fetch *fetch)
+{
+    ASSERT(!fetch->passing && !fetch->reading);
+    for (int32_t i = 0; i < fetch->part_count; i++) {
+        replica_watch_cancel(&fetch->parts[i].watch);
+    }
+    fetch->passing = true;
+    fetch->next = 0;
+    fetch->bytes = 0;
+    fetch->failed = false;
+    go_on(fetch);
+}
+
+static void lay_out(struct fetch *fetch)
+{
+    struct request *request = fetch->request;
+    const struct fetch_request *body = request->body;
+    bool by_id = request->header.api_version >= 13;
+    int32_t total = 0;
+    for (int32_t i = 0; i < body->topics.count; i++) {
+        total += body->topics.items[i].partitions.count;
+    }
+    fetch->parts = arena_array(&request->arena, (size_t)total, sizeof *fetch->parts);
+    fetch->part_count = total;
+    API_ARRAY(request, fetch->response->responses, body->topics.count);
+    struct fetch_part *part = fetch->parts;
+    for (int32_t i = 0; i < body->topics.count; i++) {
+        __typeof__(&body->topics.items[0]) asked = &body->topics.items[i];
+        __typeof__(&fetch->response->responses.items[0]) out = &fetch->response->responses.items[i];
+        const struct image_topic *topic =
+            by_id ? image_topic_by_id(request->api->image, &asked->topic_id)
+                  : api_topic(request->api->image, asked->topic, NULL);
+        out->topic = asked->topic;
+        out->topic_id = asked->topic_id;
+        API_ARRAY(request, out->partitions, asked->partitions.count);
+        for (int32_t j = 0; j < asked->partitions.count; j++, part++) {
+            part->fetch = fetch;
+            part->asked = &asked->partitions.items[j];
+            part->out = &out->partitions.items[j];
+            part->out->partition_index = part->asked->partition;
+            part->topic_id = topic != NULL ? topic->id : uuid_zero();
+            part->watch.fire = on_watch;
+            list_init(&part->watch.node);
+        }
+    }
+}
+
+static void refuse(struct request *request, struct fetch_response *response, int16_t error)
+{
+    response->error_code = error;
+    request_respond(request, response);
+}
+
+void api_fetch(struct request *request)
+{
+    const struct fetch_request *body = request->body;
+    struct fetch_response *response = api_response(request);
+    int32_t replica_id =
+        request->header.api_version >= 15 ? body->replica_state.replica_id : body->replica_id;
+    if (replica_id >= 0) {
+        /* A follower's fetch moves the high watermark: never on the word of a client (CVE-2018-1288). */
+        refuse(request, response, KAFKA_INVALID_REQUEST);
+        return;
+    }
+    if (request->header.api_version >= 7 && (body->session_id != 0 || body->session_epoch > 0)) {
+        refuse(request, response, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+        return;
+    }
+    struct fetch *fetch = arena_alloc(&request->arena, sizeof *fetch);
+    fetch->request = request;
+    fetch->response = response;
+    fetch->reader = mem_zalloc(sizeof *fetch->reader);
+    fetch->reader->fetch = fetch;
+    fetch->timer.fire = on_timer;
+    env_post_init(&fetch->again, on_again);
+    lay_out(fetch);
+    request->state = fetch;
+    request->cancel = on_cancel;
+    if (body->max_wait_ms > 0) {
+        env_timer_set(request->api->env, &fetch->timer, request->arrived_ms + body->max_wait_ms);
+    } else {
+        fetch->out_of_time = true;
+    }
+    run_pass(fetch);
+}

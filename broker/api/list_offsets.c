@@ -1,0 +1,164 @@
+/* ListOffsets: the ends of a partition, and the offset for a time (KIP-79, KIP-734).
+ *
+ * Replica id -1 is a consumer: answered by the leader, the end being the high watermark (KIP-207: not known
+ * right after an election). -2 is the debugging consumer: any replica answers with its own log end, which is
+ * how an operator's tool learns follower lag. */
+#include "broker/api/handlers.h"
+#include "common/base/mem.h"
+
+enum {
+    TIME_LATEST = -1,
+    TIME_EARLIEST = -2,
+    TIME_MAX = -3,
+    TIME_EARLIEST_LOCAL = -4,
+    TIME_LATEST_TIERED = -5,
+    TIME_EARLIEST_PENDING_UPLOAD = -6,
+    REPLICA_CONSUMER = -1,
+    REPLICA_DEBUG = -2
+};
+
+struct list_offsets;
+
+struct lookup_part {
+    struct log_lookup lookup;
+    struct list_offsets *whole;
+    struct list_offsets_response_partition *out;
+};
+
+/* Lookups under way may outlive the request (its client gone): the struct is freed by the last of both. */
+struct list_offsets {
+    struct request *request; /* NULL when cancelled */
+    struct list_offsets_response *response;
+    struct lookup_part **lookups;
+    int32_t waiting;
+};
+
+static void on_found(struct log_lookup *lookup)
+{
+    struct lookup_part *part = lookup->ctx;
+    struct list_offsets *whole = part->whole;
+    if (whole->request != NULL) {
+        if (lookup->error == ERR_NONE) {
+            part->out->offset = lookup->offset;
+            part->out->timestamp = lookup->offset >= 0 ? lookup->found_timestamp_ms : -1;
+            part->out->leader_epoch = lookup->leader_epoch;
+        } else {
+            part->out->error_code = lookup->error == ERR_CANCELLED ? KAFKA_NOT_LEADER_OR_FOLLOWER
+                                                                   : KAFKA_KAFKA_STORAGE_ERROR;
+        }
+    }
+    mem_free(part);
+    if (--whole->waiting > 0) {
+        return;
+    }
+    struct request *request = whole->request;
+    const struct list_offsets_response *response = whole->response;
+    mem_free(whole);
+    if (request != NULL) {
+        request_respond(request, response);
+    }
+}
+
+static void on_cancel(struct request *request)
+{
+    struct list_offsets *whole = request->state;
+    whole->request = NULL;
+}
+
+static void start_lookup(struct list_offsets *whole, struct list_offsets_response_partition *out,
+                         struct log *log, int64_t timestamp_ms, int64_t limit_offset)
+{
+    struct lookup_part *part = mem_zalloc(sizeof *part);
+    part->whole = whole;
+    part->out = out;
+    part->lookup.timestamp_ms = timestamp_ms;
+    part->lookup.limit_offset = limit_offset;
+    part->lookup.done = on_found;
+    part->lookup.ctx = part;
+    whole->waiting++;
+    log_lookup(log, &part->lookup);
+}
+
+static void answer_latest(struct request *request, struct list_offsets_response_partition *out,
+                          const struct replica *replica, bool consumer)
+{
+    if (consumer && !replica_high_watermark_known(replica)) {
+        out->error_code = request->header.api_version >= 5 ? KAFKA_OFFSET_NOT_AVAILABLE
+                                                           : KAFKA_LEADER_NOT_AVAILABLE;
+        return;
+    }
+    out->offset = consumer ? replica_high_watermark(replica) : log_end(replica_log(replica));
+    out->leader_epoch = replica_leader_epoch(replica);
+}
+
+static void answer_one(struct list_offsets *whole, const struct image_topic *topic,
+                       const struct list_offsets_request_partition *asked,
+                       struct list_offsets_response_partition *out)
+{
+    struct request *request = whole->request;
+    const struct list_offsets_request *body = request->body;
+    bool consumer = body->replica_id == REPLICA_CONSUMER;
+    out->partition_index = asked->partition_index;
+    out->timestamp = -1;
+    out->offset = -1;
+    out->leader_epoch = -1;
+    struct replica *replica =
+        api_replica(request, topic, false, asked->partition_index, &out->error_code);
+    if (replica == NULL) {
+        return;
+    }
+    out->error_code =
+        replica_check(replica, asked->current_leader_epoch, body->replica_id != REPLICA_DEBUG);
+    if (out->error_code != KAFKA_NONE) {
+        return;
+    }
+    struct log *log = replica_log(replica);
+    switch (asked->timestamp) {
+    case TIME_LATEST:
+        answer_latest(request, out, replica, consumer);
+        return;
+    case TIME_EARLIEST:
+    case TIME_EARLIEST_LOCAL:
+        out->offset = log_start(log);
+        out->leader_epoch = log_epoch_at(log, log_start(log));
+        return;
+    case TIME_LATEST_TIERED:
+    case TIME_EARLIEST_PENDING_UPLOAD:
+        return; /* nothing is tiered here: -1, as Kafka answers */
+    default:
+        break;
+    }
+    if (asked->timestamp < TIME_MAX) {
+        out->error_code = KAFKA_INVALID_REQUEST;
+        return;
+    }
+    start_lookup(whole, out, log, asked->timestamp,
+                 consumer ? replica_high_watermark(replica) : log_end(log));
+}
+
+void api_list_offsets(struct request *request)
+{
+    const struct list_offsets_request *body = request->body;
+    struct list_offsets *whole = mem_zalloc(sizeof *whole);
+    whole->request = request;
+    whole->response = api_response(request);
+    whole->waiting = 1; /* our own hold while the loop runs */
+    request->state = whole;
+    request->cancel = on_cancel;
+    API_ARRAY(request, whole->response->topics, body->topics.count);
+    for (int32_t i = 0; i < body->topics.count; i++) {
+        __typeof__(&body->topics.items[0]) asked = &body->topics.items[i];
+        __typeof__(&whole->response->topics.items[0]) out = &whole->response->topics.items[i];
+        const struct image_topic *topic = api_topic(request->api->image, asked->name, NULL);
+        out->name = asked->name;
+        API_ARRAY(request, out->partitions, asked->partitions.count);
+        for (int32_t j = 0; j < asked->partitions.count; j++) {
+            answer_one(whole, topic, &asked->partitions.items[j], &out->partitions.items[j]);
+        }
+    }
+    if (--whole->waiting == 0) {
+        const struct list_offsets_response *response = whole->response;
+        mem_free(whole);
+        request_respond(request, response);
+    }
+}

@@ -1,0 +1,47 @@
+/* The APIs this broker serves, and where. ApiVersions advertises exactly these rows. */
+#include "broker/api/handlers.h"
+
+static const struct api_row rows[] = {
+    {WIRE_PRODUCE, API_BROKER, api_produce},
+    {WIRE_FETCH, API_BROKER, api_fetch},
+    {WIRE_LIST_OFFSETS, API_BROKER, api_list_offsets},
+    {WIRE_METADATA, API_BROKER, api_metadata},
+    {WIRE_OFFSET_COMMIT, API_BROKER, api_group_call},
+    {WIRE_OFFSET_FETCH, API_BROKER, api_group_call},
+    {WIRE_FIND_COORDINATOR, API_BROKER, api_find_coordinator},
+    {WIRE_JOIN_GROUP, API_BROKER, api_group_call},
+    {WIRE_HEARTBEAT, API_BROKER, api_group_call},
+    {WIRE_LEAVE_GROUP, API_BROKER, api_group_call},
+    {WIRE_SYNC_GROUP, API_BROKER, api_group_call},
+    {WIRE_DESCRIBE_GROUPS, API_BROKER, api_group_call},
+    {WIRE_LIST_GROUPS, API_BROKER, api_group_call},
+    {WIRE_API_VERSIONS, API_BROKER | API_CONTROLLER, api_api_versions},
+    {WIRE_CREATE_TOPICS, API_BROKER | API_CONTROLLER, api_controller_call},
+    {WIRE_DELETE_TOPICS, API_BROKER | API_CONTROLLER, api_controller_call},
+    {WIRE_INIT_PRODUCER_ID, API_BROKER, api_init_producer_id},
+    {WIRE_OFFSET_FOR_LEADER_EPOCH, API_BROKER, api_offset_for_leader_epoch},
+    {WIRE_DESCRIBE_CONFIGS, API_BROKER, api_describe_configs},
+    {WIRE_DESCRIBE_LOG_DIRS, API_BROKER, api_describe_log_dirs},
+    {WIRE_DELETE_GROUPS, API_BROKER, api_group_call},
+    {WIRE_OFFSET_DELETE, API_BROKER, api_group_call},
+    {WIRE_DESCRIBE_QUORUM, API_BROKER | API_CONTROLLER, api_describe_quorum},
+    {WIRE_DESCRIBE_CLUSTER, API_BROKER | API_CONTROLLER, api_describe_cluster},
+};
+
+enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
+
+const struct api_row *api_table(int *count)
+{
+    *count = ROW_COUNT;
+    return rows;
+}
+
+const struct api_row *api_row_of(int16_t key)
+{
+    for (int i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].key == key) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,170 @@
+/* Shared by the room's files only: one broker's struct, and who does what with it. */
+#ifndef BROKER_NODE_NODE_INTERNAL_H
+#define BROKER_NODE_NODE_INTERNAL_H
+
+#include <stdio.h>
+#include <uthash.h>
+
+#include "broker/api/api.h"
+#include "broker/controller/controller.h"
+#include "broker/node/broker.h"
+#include "broker/quorum/quorum.h"
+
+enum { NODE_DIRS_MAX = 64, NODE_LISTENERS_MAX = 8, NODE_HOST_MAX = 256 };
+
+struct node_listener {
+    struct broker *broker;
+    enum api_listener kind;
+    char name[64];
+    char host[NODE_HOST_MAX]; /* bound to */
+    uint16_t port;
+    char advertised_host[NODE_HOST_MAX];
+    uint16_t advertised_port;
+    struct env_listener env;
+    bool listening;
+};
+
+struct conn {
+    struct broker *broker;
+    struct node_listener *listener;
+    env_conn id;
+    struct env_peer peer;
+    struct list node;     /* broker->conns */
+    struct list requests; /* in order of arrival */
+    int request_count;
+    struct request *handling;
+    int depth; /* > 0 inside on_frame: the struct must not go */
+    bool paused;
+    bool closed;
+};
+
+enum broker_phase { BROKER_STARTING, BROKER_RUNNING, BROKER_STOPPING, BROKER_STOPPED };
+
+/* How far this broker is with the controller. */
+enum registration_phase {
+    REGISTRATION_NONE,
+    REGISTRATION_ASKED,  /* BrokerRegistration is with the controller */
+    REGISTRATION_KNOWN,  /* answered; waiting for our image to hold it */
+    REGISTRATION_FENCED, /* partitions are opening */
+    REGISTRATION_LIVE    /* unfenced */
+};
+
+struct registration {
+    enum registration_phase phase;
+    struct uuid incarnation_id;
+    int64_t broker_epoch;
+    struct env_timer timer; /* retry or heartbeat */
+    bool heartbeat_out;
+    bool replicas_settled;
+    struct arena arena;
+    struct api_controller_call call;
+};
+
+struct producer_ids {
+    int64_t next;
+    int64_t end; /* exclusive */
+    bool asked;
+    struct list waiting; /* env_post.node: cancelling the post takes it out of here too */
+    struct env_timer retry;
+    struct arena arena;
+    struct api_controller_call call;
+};
+
+/* A topic being created because somebody asked for it. */
+struct auto_topic {
+    char *name;
+    struct broker *broker;
+    struct arena arena;
+    struct api_controller_call call;
+    UT_hash_handle hh;
+};
+
+struct broker {
+    struct env *env;
+    const struct broker_settings *settings;
+    struct broker_news news;
+    enum broker_phase phase;
+    int32_t node_id;
+    char cluster_id[64];
+
+    struct log_dir *dirs[NODE_DIRS_MAX];
+    struct log_dir_found found[NODE_DIRS_MAX];
+    int dir_count;
+    int dirs_waiting;
+
+    struct node_listener listeners[NODE_LISTENERS_MAX];
+    int listener_count;
+    struct list conns;
+    bool serving;
+
+    struct quorum *quorum;
+    struct controller *controller;
+    struct image *image;
+    bool publishing; /* replay is over: changes go to the rooms as they come */
+
+    struct replicas *replicas;
+    struct groups *groups;
+    struct registration registration;
+    struct producer_ids producer_ids;
+    struct auto_topic *auto_topics; /* uthash */
+    struct api_context api;
+
+    struct env_post step;      /* start and stop go on in a turn of their own */
+    void (*next_step)(struct broker *broker);
+    enum broker_exit exit_code;
+    char why[768];
+};
+
+/* broker.c */
+/* Runs `step` in the next turn. */
+void node_then(struct broker *broker, void (*step)(struct broker *broker));
+/* Begins to stop because of a failure. The first reason wins. */
+void node_fail(struct broker *broker, enum broker_exit code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* start.c */
+void node_start_dirs(struct broker *broker);
+void node_ready(struct broker *broker);
+
+/* stop.c */
+void node_stop_begin(struct broker *broker);
+
+/* conn.c */
+enum err node_listen(struct node_listener *listener, uint32_t max_frame_bytes,
+                     struct err_text *text);
+void node_conns_serve(struct broker *broker);
+void node_conns_close(struct broker *broker);
+/* Memory only. */
+void node_conns_free(struct broker *broker);
+
+/* view.c: the quorum's news, the image, and who hears of its changes */
+const struct quorum_events *node_quorum_events(void);
+struct controller_writer node_controller_writer(struct broker *broker);
+/* The image is current: everything in it goes to the rooms, from here on every change does. */
+void node_publish_all(struct broker *broker);
+
+/* registration.c: this broker's life as the controller sees it */
+void node_register(struct broker *broker);
+void node_registration_image_changed(struct broker *broker);
+void node_registration_settled(struct broker *broker);
+void node_registration_stop(struct broker *broker);
+
+/* controller_link.c: calls to the active controller */
+void node_controller_submit(void *ctx, struct api_controller_call *call);
+void node_controller_cancel(void *ctx, struct api_controller_call *call);
+
+/* producer_ids.c */
+int64_t node_next_producer_id(void *ctx);
+void node_wait_producer_ids(void *ctx, struct env_post *ready);
+void node_producer_ids_free(struct broker *broker);
+
+/* auto_topics.c */
+void node_auto_create(void *ctx, const char *topic);
+void node_auto_topics_free(struct broker *broker);
+
+/* topic_settings.c */
+void node_topic_settings(void *ctx, const char *topic, struct replica_settings *out);
+struct groups_config node_groups_config(const struct broker *broker);
+struct controller_config node_controller_config(struct broker *broker);
+
+#endif

@@ -1,0 +1,216 @@
+/* This broker's life as the controller sees it (BrokerLifecycleManager, KIP-631).
+ *
+ * Happy path: BrokerRegistration -> our image reaches the registration record -> partitions open -> a heartbeat
+ * asks to be unfenced -> our image says so -> the node serves -> heartbeats for ever.
+ * Failure modes: the controller is not active yet or the call fails: asked again after REGISTER_RETRY_MS. Fenced
+ * later on: the next heartbeat asks to be unfenced again. An unknown broker epoch (another incarnation
+ * registered under our id): said, and the node stops. */
+#include "broker/node/node_internal.h"
+#include "common/base/assert.h"
+
+enum { REGISTER_RETRY_MS = 50 };
+
+static void heartbeat(struct broker *broker);
+
+static void on_timer(struct env_timer *timer)
+{
+    struct broker *broker = CONTAINER_OF(timer, struct broker, registration.timer);
+    if (broker->registration.phase == REGISTRATION_NONE) {
+        node_register(broker);
+    } else {
+        heartbeat(broker);
+    }
+}
+
+static void arm(struct broker *broker, int64_t delay_ms)
+{
+    broker->registration.timer.fire = on_timer;
+    env_timer_set(broker->env, &broker->registration.timer, env_now_ms(broker->env) + delay_ms);
+}
+
+static void submit(struct broker *broker, int16_t key, int16_t version, const void *request,
+                   void *response, void (*done)(struct api_controller_call *call))
+{
+    struct registration *self = &broker->registration;
+    self->call = (struct api_controller_call){.api_key = key,
+                                              .api_version = version,
+                                              .request = request,
+                                              .response = response,
+                                              .arena = &self->arena,
+                                              .done = done,
+                                              .ctx = broker};
+    node_controller_submit(broker, &self->call);
+}
+
+/* ---- registration ---- */
+
+static void on_registered(struct api_controller_call *call)
+{
+    struct broker *broker = call->ctx;
+    struct registration *self = &broker->registration;
+    const struct broker_registration_response *response = call->response;
+    int16_t error = response->error_code;
+    int64_t epoch = response->broker_epoch;
+    arena_free(&self->arena);
+    if (error == KAFKA_NONE) {
+        self->broker_epoch = epoch;
+        self->phase = REGISTRATION_KNOWN;
+        node_registration_image_changed(broker);
+        return;
+    }
+    self->phase = REGISTRATION_NONE;
+    if (error == KAFKA_INCONSISTENT_CLUSTER_ID || error == KAFKA_UNSUPPORTED_VERSION ||
+        error == KAFKA_INVALID_REGISTRATION) {
+        node_fail(broker, BROKER_EXIT_REFUSED, "the controller refuses to register broker %d: %s",
+                  broker->node_id, kafka_error_name(error));
+        return;
+    }
+    trace_info(env_trace(broker->env), "registration of broker %d: %s; asking again",
+               broker->node_id, kafka_error_name(error));
+    arm(broker, REGISTER_RETRY_MS);
+}
+
+static void fill_listeners(struct broker *broker, struct broker_registration_request *request)
+{
+    struct arena *arena = &broker->registration.arena;
+    request->listeners.items =
+        arena_array(arena, (size_t)broker->listener_count, sizeof *request->listeners.items);
+    for (int i = 0; i < broker->listener_count; i++) {
+        const struct node_listener *listener = &broker->listeners[i];
+        if (listener->kind == API_BROKER) {
+            int32_t n = request->listeners.count++;
+            request->listeners.items[n].name = wire_str(listener->name);
+            request->listeners.items[n].host = wire_str(listener->advertised_host);
+            request->listeners.items[n].port = listener->advertised_port;
+            request->listeners.items[n].security_protocol = 0; /* PLAINTEXT */
+        }
+    }
+}
+
+static void fill_features(struct broker *broker, struct broker_registration_request *request)
+{
+    size_t count = 0;
+    const struct controller_feature *features = controller_default_features(&count);
+    request->features.items =
+        arena_array(&broker->registration.arena, count, sizeof *request->features.items);
+    request->features.count = (int32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        request->features.items[i].name = wire_str(features[i].name);
+        request->features.items[i].min_supported_version = features[i].min;
+        request->features.items[i].max_supported_version = features[i].max;
+    }
+}
+
+void node_register(struct broker *broker)
+{
+    struct registration *self = &broker->registration;
+    if (self->phase != REGISTRATION_NONE || broker->phase >= BROKER_STOPPING) {
+        return;
+    }
+    self->phase = REGISTRATION_ASKED;
+    struct broker_registration_request *request = arena_alloc(&self->arena, sizeof *request);
+    wire_defaults(&wire_broker_registration_request, request);
+    request->broker_id = broker->node_id;
+    request->cluster_id = wire_str(broker->cluster_id);
+    request->incarnation_id = self->incarnation_id;
+    request->rack = wire_str(settings_string(broker->settings->values, "broker.rack"));
+    request->previous_broker_epoch = -1;
+    fill_listeners(broker, request);
+    fill_features(broker, request);
+    request->log_dirs.count = broker->dir_count;
+    request->log_dirs.items =
+        arena_array(&self->arena, (size_t)broker->dir_count, sizeof *request->log_dirs.items);
+    for (int i = 0; i < broker->dir_count; i++) {
+        request->log_dirs.items[i] = *log_dir_id(broker->dirs[i]);
+    }
+    submit(broker, WIRE_BROKER_REGISTRATION, wire_message_max(&wire_broker_registration_request),
+           request, arena_alloc(&self->arena, sizeof(struct broker_registration_response)),
+           on_registered);
+}
+
+/* ---- heartbeats ---- */
+
+static void on_heartbeat(struct api_controller_call *call)
+{
+    struct broker *broker = call->ctx;
+    struct registration *self = &broker->registration;
+    const struct broker_heartbeat_response *response = call->response;
+    int16_t error = response->error_code;
+    arena_free(&self->arena);
+    self->heartbeat_out = false;
+    if (error == KAFKA_STALE_BROKER_EPOCH || error == KAFKA_BROKER_ID_NOT_REGISTERED) {
+        node_fail(broker, BROKER_EXIT_FAILED,
+                  "another process has registered as broker %d (%s): give each broker its own node.id",
+                  broker->node_id, kafka_error_name(error));
+        return;
+    }
+    if (error != KAFKA_NONE) {
+        trace_warn(env_trace(broker->env), "heartbeat of broker %d: %s", broker->node_id,
+                   kafka_error_name(error));
+        arm(broker, REGISTER_RETRY_MS);
+        return;
+    }
+    arm(broker, settings_int(broker->settings->values, "broker.heartbeat.interval.ms"));
+}
+
+static void heartbeat(struct broker *broker)
+{
+    struct registration *self = &broker->registration;
+    if (self->heartbeat_out || self->phase < REGISTRATION_FENCED) {
+        return;
+    }
+    self->heartbeat_out = true;
+    env_timer_cancel(broker->env, &self->timer);
+    struct broker_heartbeat_request *request = arena_alloc(&self->arena, sizeof *request);
+    wire_defaults(&wire_broker_heartbeat_request, request);
+    request->broker_id = broker->node_id;
+    request->broker_epoch = self->broker_epoch;
+    request->current_metadata_offset = image_offset(broker->image);
+    request->want_fence = !self->replicas_settled;
+    submit(broker, WIRE_BROKER_HEARTBEAT, wire_message_max(&wire_broker_heartbeat_request), request,
+           arena_alloc(&self->arena, sizeof(struct broker_heartbeat_response)), on_heartbeat);
+}
+
+/* ---- what happens around it ---- */
+
+void node_registration_image_changed(struct broker *broker)
+{
+    struct registration *self = &broker->registration;
+    const struct image_broker *us = image_broker(broker->image, broker->node_id);
+    if (us == NULL || us->epoch != self->broker_epoch) {
+        return;
+    }
+    if (self->phase == REGISTRATION_KNOWN) {
+        self->phase = REGISTRATION_FENCED;
+        node_publish_all(broker);
+        self->replicas_settled = replicas_settled(broker->replicas);
+        heartbeat(broker);
+    }
+    if (self->phase == REGISTRATION_FENCED && !us->fenced) {
+        self->phase = REGISTRATION_LIVE;
+        node_ready(broker);
+    } else if (self->phase == REGISTRATION_LIVE && us->fenced) {
+        trace_warn(env_trace(broker->env), "broker %d was fenced by the controller",
+                   broker->node_id);
+        heartbeat(broker);
+    }
+}
+
+void node_registration_settled(struct broker *broker)
+{
+    if (!broker->registration.replicas_settled) {
+        broker->registration.replicas_settled = true;
+        heartbeat(broker);
+    }
+}
+
+void node_registration_stop(struct broker *broker)
+{
+    struct registration *self = &broker->registration;
+    env_timer_cancel(broker->env, &self->timer);
+    if (self->phase == REGISTRATION_ASKED || self->heartbeat_out) {
+        node_controller_cancel(broker, &self->call);
+    }
+    self->heartbeat_out = false;
+    arena_free(&self->arena);
+}

@@ -1,0 +1,116 @@
+/* From settings and topic overrides to what the rooms want to know. */
+#include "broker/node/node_internal.h"
+
+struct override {
+    const struct image *image;
+    const char *topic;
+};
+
+static const char *override_of(void *ctx, const char *name)
+{
+    const struct override *from = ctx;
+    return image_config_value(from->image, IMAGE_RESOURCE_TOPIC, from->topic, name);
+}
+
+void node_topic_settings(void *ctx, const char *topic, struct replica_settings *out)
+{
+    const struct broker *broker = ctx;
+    struct override from = {broker->image, topic};
+    struct topic_settings topic_settings =
+        topic_settings_resolve(broker->settings, override_of, &from);
+    out->min_insync_replicas = topic_settings.min_insync_replicas;
+    out->log = log_config_default();
+    out->log.segment_bytes = topic_settings.segment_bytes;
+    out->log.segment_ms = topic_settings.segment_ms;
+    out->log.index_interval_bytes = topic_settings.index_interval_bytes;
+    out->log.segment_index_bytes = topic_settings.segment_index_bytes;
+    out->log.max_message_bytes = topic_settings.max_message_bytes;
+    out->log.flush_messages = topic_settings.flush_messages;
+    out->log.flush_ms = topic_settings.flush_ms;
+    out->log.retention_ms = topic_settings.retention_ms;
+    out->log.retention_bytes = topic_settings.retention_bytes;
+    out->log.file_delete_delay_ms = topic_settings.file_delete_delay_ms;
+    out->log.cleanup_delete = topic_settings.cleanup_delete;
+    out->log.compacted = topic_settings.cleanup_compact;
+    out->log.log_append_time = topic_settings.log_append_time;
+    out->log.timestamp_before_max_ms = topic_settings.message_timestamp_before_max_ms;
+    out->log.timestamp_after_max_ms = topic_settings.message_timestamp_after_max_ms;
+    out->log.producer_id_expiration_ms =
+        settings_int(broker->settings->values, "producer.id.expiration.ms");
+}
+
+struct groups_config node_groups_config(const struct broker *broker)
+{
+    const struct settings *values = broker->settings->values;
+    struct groups_config config = groups_config_default();
+    config.min_session_timeout_ms = settings_int(values, "group.min.session.timeout.ms");
+    config.max_session_timeout_ms = settings_int(values, "group.max.session.timeout.ms");
+    config.initial_rebalance_delay_ms = settings_int(values, "group.initial.rebalance.delay.ms");
+    config.max_size = settings_int(values, "group.max.size");
+    config.offset_metadata_max_bytes = settings_int(values, "offset.metadata.max.bytes");
+    config.offsets_retention_ms =
+        INT64_C(60000) * settings_int(values, "offsets.retention.minutes");
+    config.offsets_check_interval_ms =
+        settings_long(values, "offsets.retention.check.interval.ms");
+    config.commit_timeout_ms = settings_int(values, "offsets.commit.timeout.ms");
+    config.load_buffer_bytes = settings_int(values, "offsets.load.buffer.size");
+    return config;
+}
+
+/* ---- the controller's questions about settings ---- */
+
+static int16_t check(void *ctx, enum image_resource type, const char *name, const char *key,
+                     const char *value, struct err_text *text)
+{
+    const struct broker *broker = ctx;
+    (void)name;
+    if (value == NULL) {
+        return KAFKA_NONE;
+    }
+    enum err error = type == IMAGE_RESOURCE_TOPIC
+                         ? topic_setting_check(broker->settings, key, value, text)
+                         : broker_setting_check(broker->settings, key, value, text);
+    return error == ERR_NONE ? KAFKA_NONE : KAFKA_INVALID_CONFIG;
+}
+
+static bool is_list(void *ctx, enum image_resource type, const char *key)
+{
+    const struct broker *broker = ctx;
+    return type == IMAGE_RESOURCE_TOPIC ? topic_setting_is_list(broker->settings, key)
+                                        : broker_setting_is_list(broker->settings, key);
+}
+
+static const char *default_value(void *ctx, enum image_resource type, const char *key)
+{
+    const struct broker *broker = ctx;
+    struct config_view view;
+    if (type == IMAGE_RESOURCE_TOPIC) {
+        return topic_setting_default(broker->settings, key);
+    }
+    return broker_config_find(broker->settings, key, &view) ? view.value : NULL;
+}
+
+static const char *topic_key_at(void *ctx, size_t index)
+{
+    const struct broker *broker = ctx;
+    return topic_setting_name_at(broker->settings, index);
+}
+
+struct controller_config node_controller_config(struct broker *broker)
+{
+    const struct settings *values = broker->settings->values;
+    struct controller_config config = controller_config_default();
+    config.node_id = broker->node_id;
+    snprintf(config.cluster_id, sizeof config.cluster_id, "%s", broker->cluster_id);
+    config.num_partitions = settings_int(values, "num.partitions");
+    config.default_replication_factor = settings_int(values, "default.replication.factor");
+    config.min_insync_replicas = settings_int(values, "min.insync.replicas");
+    config.session_timeout_ms = settings_int(values, "broker.session.timeout.ms");
+    config.delete_topic_enable = settings_bool(values, "delete.topic.enable");
+    config.settings = (struct controller_settings_hooks){.check = check,
+                                                         .is_list = is_list,
+                                                         .default_value = default_value,
+                                                         .topic_key_at = topic_key_at,
+                                                         .ctx = broker};
+    return config;
+}

@@ -1,0 +1,2 @@
+program(barnabasd SOURCES main.c options.c USES os node settings)
+install(TARGETS barnabasd RUNTIME DESTINATION bin)
