@@ -1,0 +1,75 @@
+/* A controller over a log in memory, whose commits the test grants. */
+#ifndef TESTS_UNIT_CONTROLLER_RIG_H
+#define TESTS_UNIT_CONTROLLER_RIG_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/controller/controller.h"
+#include "common/base/mem.h"
+#include "common/wire/kafka_error.h"
+#include "common/wire/messages.h"
+#include "tests/sim/env/sim.h"
+
+struct rig_batch {
+    struct bytes bytes;
+    int64_t last_offset;
+    size_t records;
+};
+
+struct rig {
+    struct sim *sim;
+    struct env *env;
+    struct controller *controller;
+    struct rig_batch *batches;
+    size_t count;
+    size_t capacity;
+    size_t committed; /* batches granted */
+    int64_t next_offset;
+    int32_t epoch;
+    int resigned;
+    bool refuse_appends;
+};
+
+/* Active in epoch 1, bootstrap committed, when `active`. */
+void rig_start(struct rig *rig, const struct controller_config *config, bool active);
+void rig_stop(struct rig *rig);
+void rig_commit(struct rig *rig); /* everything appended so far */
+void rig_turn(struct rig *rig);   /* lets posts and due timers run */
+
+struct rig_call {
+    struct controller_call call;
+    struct arena arena;
+    int done;
+    union {
+        struct create_topics_response create_topics;
+        struct delete_topics_response delete_topics;
+        struct create_partitions_response create_partitions;
+        struct broker_registration_response registration;
+        struct broker_heartbeat_response heartbeat;
+        struct allocate_producer_ids_response producer_ids;
+        struct incremental_alter_configs_response configs;
+    } response;
+};
+
+void rig_submit(struct rig *rig, struct rig_call *call, int16_t api_key, int16_t version,
+                const void *request);
+void rig_call_free(struct rig_call *call);
+
+/* Registers and unfences broker `id` in `rack`; returns its epoch. */
+int64_t rig_broker(struct rig *rig, int32_t id, const char *rack);
+int16_t rig_register(struct rig *rig, int32_t id, const char *rack, uint64_t incarnation,
+                     int64_t *epoch);
+/* One heartbeat, committed; the response's error or 0. `response` may be NULL. */
+int16_t rig_heartbeat(struct rig *rig, int32_t id, int64_t epoch, bool want_fence,
+                      bool want_shut_down, struct broker_heartbeat_response *response);
+/* CreateTopics of one topic, committed; the topic's error. */
+int16_t rig_create(struct rig *rig, const char *name, int32_t partitions, int16_t factor);
+
+#endif
