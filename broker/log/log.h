@@ -201,7 +201,7 @@ struct log_read {
     struct err_text text;
     /* log's own */
     struct log *log;
-    struct env_job job;
+    void *log_task;
     struct list node;
 };
 
@@ -225,8 +225,6 @@ struct log_lookup {
     int32_t leader_epoch;
     struct err_text text;
     struct log *log;
-    struct env_job job;
-    void *scratch;
 };
 /* `done` always comes, in a later turn (ERR_CANCELLED when the log went away). */
 void log_lookup(struct log *log, struct log_lookup *lookup);

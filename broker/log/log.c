@@ -1,0 +1,639 @@
+/* A log's life: opening, closing, deleting, failing, and what may be asked of it at any time. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/log/log_internal.h"
+#include "common/base/assert.h"
+
+struct log_config log_config_default(void)
+{
+    return (struct log_config){.segment_bytes = 1 << 30,
+                               .segment_ms = INT64_C(604800000),
+                               .index_interval_bytes = 4096,
+                               .segment_index_bytes = 10 << 20,
+                               .max_message_bytes = (1 << 20) + 12,
+                               .flush_messages = 1,
+                               .flush_ms = INT64_MAX,
+                               .retention_ms = INT64_C(604800000),
+                               .retention_bytes = -1,
+                               .file_delete_delay_ms = 60000,
+                               .cleanup_delete = true,
+                               .timestamp_before_max_ms = INT64_MAX,
+                               .timestamp_after_max_ms = 3600000,
+                               .producer_id_expiration_ms = 86400000};
+}
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+static void take_load(struct log *log, struct load *load)
+{
+    for (size_t i = 0; i < load->segment_count; i++) {
+        struct segment *segment =
+            segment_of_facts(&load->segments[i], env_wall_ms(log->env));
+        segment->exists = true;
+        log_add_segment(log, segment);
+        log->bytes += segment->size;
+    }
+    log->start = load->opened.start_offset;
+    log->assigned = load->opened.end_offset;
+    log->written = log->assigned;
+    log->durable = log->assigned;
+    log->epochs = load->epochs;
+    load->epochs = (struct epochs){0};
+    log->epochs_dirty = true;
+    producers_swap(&log->producers, &load->producers);
+    log->producers_known = true;
+    int64_t high_watermark = load->high_watermark;
+    if (high_watermark < log->start) {
+        high_watermark = log->start;
+    }
+    log->recovered_high_watermark = high_watermark < log->assigned ? high_watermark : log->assigned;
+    log->noted_high_watermark = log->recovered_high_watermark;
+    log->entry->on_disk = true;
+    log->entry->topic_id = log->topic_id;
+}
+
+static void load_finished(struct task *task)
+{
+    struct load *load = CONTAINER_OF(task, struct load, task);
+    struct log *log = task->log;
+    load->opened.error = task->error;
+    load->opened.text = task->text;
+    if (task->error == ERR_NONE && log->dir->failed) {
+        load->opened.error = log->dir->error;
+        load->opened.text = log->dir->text;
+    }
+    if (load->opened.error != ERR_NONE) {
+        err_wrap(&load->opened.text, "open log %s", log->name);
+        log->state = LOG_BROKEN;
+        log->opened(log->ctx, log, &load->opened);
+        return;
+    }
+    take_load(log, load);
+    log->state = LOG_OPEN;
+    log->entry->clean = load->opened.cut_bytes == 0 && load->clean;
+    if (load->opened.cut_bytes > 0) {
+        trace_warn(env_trace(log->env),
+                   "recovered %s: cut %" PRId64 " bytes of a torn tail, the log ends at offset "
+                   "%" PRId64 " (%" PRId64 " bytes were checked)",
+                   log->name, load->opened.cut_bytes, log->assigned, load->opened.recovered_bytes);
+    }
+    log->opened(log->ctx, log, &load->opened);
+}
+
+static void news(struct env_post *post)
+{
+    struct log *log = CONTAINER_OF(post, struct log, news_post);
+    bool written = log->news_written;
+    bool durable = log->news_durable;
+    bool failed = log->news_failed;
+    log->news_written = false;
+    log->news_durable = false;
+    log->news_failed = false;
+    if (log->state != LOG_OPEN) {
+        return;
+    }
+    if (failed) {
+        if (log->events.failed != NULL) {
+            log->events.failed(log->ctx, log, log->error, &log->text);
+        }
+        return;
+    }
+    if (written && log->events.written != NULL) {
+        log->events.written(log->ctx, log);
+    }
+    /* The call before may have closed or deleted it; its memory stays until a later turn. */
+    if (durable && log->state == LOG_OPEN && log->events.durable != NULL) {
+        log->events.durable(log->ctx, log);
+    }
+}
+
+void log_announce(struct log *log)
+{
+    env_post(log->env, &log->news_post);
+}
+
+static void settle(struct env_post *post)
+{
+    log_settle(CONTAINER_OF(post, struct log, settle_post));
+}
+
+static struct load *load_of(struct log *log)
+{
+    const struct dir_entry *entry = log->entry;
+    struct load *load = task_new(sizeof *load, log->dir, log);
+    load->path = mem_strdup(log->path);
+    load->dir_path = mem_strdup(log->dir->path);
+    load->name = mem_strdup(log->name);
+    load->topic_id = log->topic_id;
+    load->clean = entry->clean;
+    load->compacted = log->config.compacted;
+    load->index_interval_bytes = log->config.index_interval_bytes;
+    load->recovery_point = entry->recovery_point;
+    load->high_watermark = entry->high_watermark < 0 ? 0 : entry->high_watermark;
+    load->start_offset = entry->start < 0 ? 0 : entry->start;
+    load->task.run = load_run;
+    load->task.finished = load_finished;
+    load->task.release = load_release;
+    return load;
+}
+
+struct log *log_open(struct log_dir *dir, const char *topic, int32_t partition,
+                     const struct uuid *topic_id, const struct log_config *config,
+                     enum env_worker append, enum env_worker commit, const struct log_events *events,
+                     void (*opened)(void *ctx, struct log *log, const struct log_opened *opened),
+                     void *ctx)
+{
+    ASSERT(dir->ready && !dir->closing);
+    ASSERT(opened != NULL && partition >= 0);
+    struct log *log = mem_zalloc(sizeof *log);
+    log->dir = dir;
+    log->env = dir->env;
+    log->entry = dir_entry_of(dir, topic, partition);
+    ASSERT(log->entry->log == NULL);
+    log->entry->log = log;
+    log->topic = mem_strdup(topic);
+    log->partition = partition;
+    log->topic_id = *topic_id;
+    log->name = mem_strdup(log->entry->name);
+    log->path = path_join(dir->path, log->name);
+    log->config = *config;
+    log->append_worker = append;
+    log->commit_worker = commit;
+    log->events = *events;
+    log->opened = opened;
+    log->ctx = ctx;
+    list_init(&log->tasks);
+    list_init(&log->reads);
+    list_init(&log->lookups);
+    list_init(&log->queue);
+    list_init(&log->deferred);
+    list_init(&log->commit_node);
+    env_post_init(&log->news_post, news);
+    env_post_init(&log->settle_post, settle);
+    log->lane = env_lane_open(dir->env, append);
+    log->bulk_lane = env_lane_open(dir->env, ENV_WORKER_BULK);
+    task_submit(&load_of(log)->task, log->bulk_lane);
+    return log;
+}
+
+/* ---- closing ------------------------------------------------------------------------------------ */
+
+struct shut_file {
+    int64_t base_offset;
+    struct env_file *file;
+    struct segment_index index; /* a copy of the pointers: see roll.c */
+};
+
+struct shut_task {
+    struct task task;
+    char *path;
+    int64_t end_offset;
+    struct shut_file *files; /* not settled */
+    size_t file_count;
+    size_t file_capacity;
+    struct bytes snapshot;
+    struct bytes epochs;
+    bool sync_dir;
+};
+
+static void shut_release(struct task *task)
+{
+    struct shut_task *t = CONTAINER_OF(task, struct shut_task, task);
+    for (size_t i = 0; i < t->file_count; i++) {
+        env_file_unref(t->files[i].file);
+    }
+    mem_free(t->files);
+    mem_free(t->path);
+    bytes_free(&t->snapshot);
+    bytes_free(&t->epochs);
+}
+
+static void shut_run(struct task *task, struct env_fs *fs)
+{
+    struct shut_task *t = CONTAINER_OF(task, struct shut_task, task);
+    enum err e = ERR_NONE;
+    for (size_t i = 0; e == ERR_NONE && i < t->file_count; i++) {
+        struct shut_file *file = &t->files[i];
+        if (file->file != NULL) {
+            e = env_fs_sync_data(fs, file->file, &task->text);
+        }
+        if (e == ERR_NONE) {
+            e = segment_write_indexes(fs, t->path, file->base_offset, &file->index, &task->text);
+        }
+    }
+    if (e == ERR_NONE) {
+        char *path = segment_path(t->path, t->end_offset, ".snapshot");
+        e = file_write(fs, path, t->snapshot.data, t->snapshot.size, &task->text);
+        mem_free(path);
+    }
+    if (e == ERR_NONE) {
+        char *path = path_join(t->path, "leader-epoch-checkpoint");
+        e = env_fs_replace(fs, path, t->epochs.data, t->epochs.size, &task->text);
+        mem_free(path);
+    }
+    task->error = e == ERR_NONE ? env_fs_sync_dir(fs, t->path, &task->text) : e;
+}
+
+static void shut_finished(struct task *task)
+{
+    struct log *log = task->log;
+    if (task->error != ERR_NONE) {
+        err_wrap(&task->text, "close log %s", log->name);
+        log_fail(log, task->error, &task->text);
+        return;
+    }
+    log->durable = log->written;
+    log->entry->clean = true;
+    log->shut = true;
+    for (size_t i = 0; i < log->segment_count; i++) {
+        log->segments[i]->settled = true; /* for the recovery point */
+    }
+}
+
+static void shut(struct log *log)
+{
+    ASSERT(log->written == log->assigned);
+    struct shut_task *task = task_new(sizeof *task, log->dir, log);
+    task->path = mem_strdup(log->path);
+    task->end_offset = log->assigned;
+    for (size_t i = log_first_unsettled(log); i < log->segment_count; i++) {
+        struct segment *segment = log->segments[i];
+        if (!segment->exists) {
+            continue;
+        }
+        segment_seal_times(segment);
+        *MEM_PUSH(task->files, task->file_count, task->file_capacity) = (struct shut_file){
+            .base_offset = segment->base_offset,
+            .file = segment->file == NULL ? NULL : env_file_ref(segment->file),
+            .index = segment->index};
+    }
+    producers_snapshot(&log->producers, &task->snapshot);
+    epochs_format(&log->epochs, &task->epochs);
+    log->epochs_dirty = false;
+    task->task.run = shut_run;
+    task->task.finished = shut_finished;
+    task->task.release = shut_release;
+    task_submit(&task->task, log->lane);
+}
+
+static void leave(struct log *log)
+{
+    struct dir_entry *entry = log->entry;
+    if (entry == NULL) {
+        return;
+    }
+    ASSERT(entry->log == log);
+    entry->log = NULL;
+    log->entry = NULL;
+}
+
+bool log_idle(const struct log *log)
+{
+    return list_empty(&log->tasks) && !log->committing;
+}
+
+static void closed(struct log *log)
+{
+    struct dir_entry *entry = log->entry;
+    if (log->shut) {
+        int64_t high_watermark = log->noted_high_watermark;
+        entry->recovery_point = log->durable;
+        entry->high_watermark = high_watermark < log->durable ? high_watermark : log->durable;
+        entry->start = log->start;
+    }
+    log->state = LOG_CLOSED;
+    leave(log);
+    log->closed(log->closed_ctx, log->failed ? log->error : ERR_NONE, &log->text);
+}
+
+static void delete_submit(struct log *log);
+
+void log_settle(struct log *log)
+{
+    if (!log_idle(log)) {
+        return;
+    }
+    if (log->state == LOG_DELETING) {
+        delete_submit(log);
+    } else if (log->state == LOG_CLOSING) {
+        if (log->failed || log->shut) {
+            closed(log);
+        } else if (list_empty(&log->queue) && !log->cut_wanted) {
+            shut(log);
+        } else {
+            queue_flush_soon(log);
+        }
+    }
+}
+
+void log_close(struct log *log, void (*done)(void *ctx, enum err error, const struct err_text *text),
+               void *ctx)
+{
+    ASSERT(log->state == LOG_OPEN);
+    ASSERT(done != NULL);
+    log->state = LOG_CLOSING;
+    log->closed = done;
+    log->closed_ctx = ctx;
+    commit_forget(log);
+    env_post(log->env, &log->settle_post);
+}
+
+/* ---- deleting ----------------------------------------------------------------------------------- */
+
+struct delete_task {
+    struct task task;
+    char *dir_path;
+    char *from;
+    char *to;
+};
+
+static void delete_release(struct task *task)
+{
+    struct delete_task *t = CONTAINER_OF(task, struct delete_task, task);
+    mem_free(t->dir_path);
+    mem_free(t->from);
+    mem_free(t->to);
+}
+
+static void delete_run(struct task *task, struct env_fs *fs)
+{
+    struct delete_task *t = CONTAINER_OF(task, struct delete_task, task);
+    task->error = env_fs_rename(fs, t->from, t->to, &task->text);
+    if (task->error == ERR_NONE) {
+        task->error = env_fs_sync_dir(fs, t->dir_path, &task->text);
+    }
+}
+
+static void delete_finished(struct task *task)
+{
+    struct delete_task *t = CONTAINER_OF(task, struct delete_task, task);
+    struct log *log = task->log;
+    struct log_dir *dir = log->dir;
+    void (*deleted)(void *ctx, enum err error) = log->deleted;
+    void *ctx = log->deleted_ctx;
+    struct dir_entry *entry = log->entry;
+    if (task->error != ERR_NONE) {
+        err_wrap(&task->text, "delete log %s", log->name);
+        dir_fail(dir, task->error, &task->text);
+    } else {
+        dir_remove_later(dir, t->to, log->config.file_delete_delay_ms);
+    }
+    leave(log);
+    if (task->error == ERR_NONE) {
+        dir_entry_drop(dir, entry);
+    }
+    /* The task hangs on the log no more (task.c), so that the log may go before it. */
+    log_drop_memory(log);
+    deleted(ctx, task->error);
+}
+
+static void delete_submit(struct log *log)
+{
+    struct uuid unique = env_random_uuid(log->env);
+    char hex[33];
+    for (int i = 0; i < 16; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", unique.bytes[i]);
+    }
+    char name[LOG_NAME_MAX + 64];
+    /* Kafka keeps the name within 255 bytes by cutting the topic's. */
+    int keep = 255 - 33 - 7;
+    snprintf(name, sizeof name, "%.*s.%s-delete", keep, log->name, hex);
+    struct delete_task *task = task_new(sizeof *task, log->dir, log);
+    task->dir_path = mem_strdup(log->dir->path);
+    task->from = mem_strdup(log->path);
+    task->to = path_join(log->dir->path, name);
+    task->task.run = delete_run;
+    task->task.finished = delete_finished;
+    task->task.release = delete_release;
+    log->state = LOG_BROKEN; /* nothing more to settle */
+    task_submit(&task->task, log->bulk_lane);
+}
+
+void log_delete(struct log *log, void (*done)(void *ctx, enum err error), void *ctx)
+{
+    ASSERT(log->state == LOG_OPEN);
+    ASSERT(done != NULL);
+    log->state = LOG_DELETING;
+    log->deleted = done;
+    log->deleted_ctx = ctx;
+    queue_drop(log, -1);
+    commit_forget(log);
+    env_post(log->env, &log->settle_post);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------- */
+
+void log_drop_memory(struct log *log)
+{
+    env_post_cancel(log->env, &log->news_post);
+    env_post_cancel(log->env, &log->settle_post);
+    if (log->flush_post.run != NULL) {
+        env_post_cancel(log->env, &log->flush_post);
+    }
+    commit_forget(log);
+    tasks_drop(&log->tasks);
+    queue_drop(log, -1);
+    for (size_t i = 0; i < log->segment_count; i++) {
+        segment_free(log->segments[i]);
+    }
+    mem_free(log->segments);
+    recents_free(&log->recents);
+    epochs_free(&log->epochs);
+    producers_free(&log->producers);
+    env_lane_close(log->env, log->lane);
+    env_lane_close(log->env, log->bulk_lane);
+    if (log->read_lane != NULL) {
+        env_lane_close(log->env, log->read_lane);
+    }
+    mem_free(log->topic);
+    mem_free(log->name);
+    mem_free(log->path);
+    mem_free(log);
+}
+
+void log_free(struct log *log)
+{
+    leave(log);
+    log_drop_memory(log);
+}
+
+void log_configure(struct log *log, const struct log_config *config)
+{
+    log->config = *config;
+    if (log->state == LOG_OPEN) {
+        commit_consider(log);
+    }
+}
+
+void log_fail(struct log *log, enum err error, const struct err_text *text)
+{
+    ASSERT(error != ERR_NONE);
+    if (log->failed) {
+        return;
+    }
+    log->failed = true;
+    log->error = error;
+    log->text = *text;
+    queue_drop(log, -1);
+    log->assigned = log->written;
+    recents_truncate(&log->recents, log->written);
+    (void)epochs_truncate_end(&log->epochs, log->written + 1);
+    if (!producers_truncate(&log->producers, log->written)) {
+        log->producers_known = false;
+    }
+    commit_forget(log);
+    log->news_failed = true;
+    log_announce(log);
+    dir_fail(log->dir, error, text);
+}
+
+/* ---- segments ----------------------------------------------------------------------------------- */
+
+struct segment *log_active(const struct log *log)
+{
+    return log->segment_count == 0 ? NULL : log->segments[log->segment_count - 1];
+}
+
+size_t log_first_unsettled(const struct log *log)
+{
+    size_t i = log->segment_count;
+    while (i > 0 && !log->segments[i - 1]->settled) {
+        i--;
+    }
+    return i;
+}
+
+size_t log_segment_index(const struct log *log, int64_t offset)
+{
+    size_t low = 0;
+    size_t high = log->segment_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (log->segments[mid]->end_offset <= offset) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+struct segment *log_segment_at(const struct log *log, int64_t offset)
+{
+    size_t i = log_segment_index(log, offset);
+    return i == log->segment_count ? NULL : log->segments[i];
+}
+
+void log_add_segment(struct log *log, struct segment *segment)
+{
+    ASSERT(log->segment_count == 0 || log_active(log)->end_offset <= segment->base_offset);
+    *MEM_PUSH(log->segments, log->segment_count, log->segment_capacity) = segment;
+}
+
+void log_drop_file(struct segment *segment)
+{
+    if (!list_empty(&segment->lru)) {
+        list_remove(&segment->lru);
+        (*segment->open_files)--;
+    }
+    env_file_unref(segment->file);
+    segment->file = NULL;
+}
+
+void log_keep_file(struct log *log, struct segment *segment, struct env_file *file)
+{
+    log_drop_file(segment);
+    segment->file = file;
+    if (!segment->settled) {
+        return;
+    }
+    struct log_dir *dir = log->dir;
+    segment->open_files = &dir->open_file_count;
+    list_push(&dir->open_files, &segment->lru);
+    dir->open_file_count++;
+    while (dir->open_file_count > OPEN_SEGMENTS_MAX) {
+        log_drop_file(CONTAINER_OF(dir->open_files.next, struct segment, lru));
+    }
+}
+
+/* ---- looking ------------------------------------------------------------------------------------ */
+
+const struct log_config *log_configuration(const struct log *log)
+{
+    return &log->config;
+}
+
+const char *log_topic(const struct log *log)
+{
+    return log->topic;
+}
+
+int32_t log_partition(const struct log *log)
+{
+    return log->partition;
+}
+
+int64_t log_start(const struct log *log)
+{
+    return log->start;
+}
+
+int64_t log_assigned_end(const struct log *log)
+{
+    return log->assigned;
+}
+
+int64_t log_end(const struct log *log)
+{
+    return log->written;
+}
+
+int64_t log_durable_end(const struct log *log)
+{
+    return log->durable;
+}
+
+int64_t log_bytes(const struct log *log)
+{
+    return log->bytes;
+}
+
+bool log_failed(const struct log *log)
+{
+    return log->failed;
+}
+
+int64_t log_recovered_high_watermark(const struct log *log)
+{
+    return log->recovered_high_watermark;
+}
+
+void log_note_high_watermark(struct log *log, int64_t high_watermark)
+{
+    log->noted_high_watermark = high_watermark;
+}
+
+void log_begin_epoch(struct log *log, int32_t leader_epoch)
+{
+    ASSERT(leader_epoch >= 0);
+    log->epochs_dirty =
+        epochs_assign(&log->epochs, leader_epoch, log->assigned) || log->epochs_dirty;
+}
+
+int32_t log_last_epoch(const struct log *log)
+{
+    return epochs_last(&log->epochs);
+}
+
+int32_t log_epoch_at(const struct log *log, int64_t offset)
+{
+    return epochs_at(&log->epochs, offset);
+}
+
+void log_end_of_epoch(const struct log *log, int32_t leader_epoch, int32_t *found_epoch,
+                      int64_t *end_offset)
+{
+    epochs_end_of(&log->epochs, leader_epoch, log->written, found_epoch, end_offset);
+}

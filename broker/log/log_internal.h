@@ -1,0 +1,605 @@
+/* Shared by the room's files only.
+ *
+ * WHO TOUCHES WHAT. struct log_dir, struct log and struct segment belong to the core. A job gets a struct
+ * task of its own with copies, references to files and buffers, and hands its results back in `finished`,
+ * on the core. Tasks are linked in their owner, so that log_free and log_dir_free can drop them when the
+ * simulator crashes the node and `finished` never comes.
+ *
+ * ORDER ON DISK. One log has at most one job of the disk queue in flight (write or cut); a cut further
+ * waits until no roll or deletion of the same log is under way. Syncs and reads run beside them. */
+#ifndef BROKER_LOG_LOG_INTERNAL_H
+#define BROKER_LOG_LOG_INTERNAL_H
+
+#include <uthash.h>
+
+#include "broker/log/log.h"
+#include "common/base/buf.h"
+#include "common/base/list.h"
+#include "common/base/mem.h"
+#include "common/wire/batch.h"
+
+enum {
+    LOG_NAME_MAX = 320,     /* of a partition directory, with suffixes */
+    LOG_PATH_MAX = 4096,
+    RECENT_MAX = 1024,      /* batches of a log whose position is kept for hot reads */
+    OPEN_SEGMENTS_MAX = 256, /* files of closed segments kept open in one log directory */
+    PRODUCER_BATCHES = 5,   /* Kafka's ProducerStateEntry.NUM_BATCHES_TO_RETAIN */
+    CHECKPOINT_LIMIT_BYTES = 64 << 20,
+    SNAPSHOT_LIMIT_BYTES = 256 << 20,
+    HIGH_WATERMARK_CHECKPOINT_MS = 5000, /* replica.high.watermark.checkpoint.interval.ms */
+    RECOVERY_CHECKPOINT_MS = 60000       /* log.flush.offset.checkpoint.interval.ms */
+};
+
+/* ---- text.c, checkpoint.c: small text files ---------------------------------------------------- */
+
+struct checkpoint_line {
+    char *topic; /* the file's */
+    int32_t partition;
+    int64_t offset;
+};
+
+struct checkpoint {
+    struct checkpoint_line *lines;
+    size_t count;
+    size_t capacity;
+};
+
+void checkpoint_free(struct checkpoint *c);
+void checkpoint_add(struct checkpoint *c, const char *topic, int32_t partition, int64_t offset);
+/* Appends the file's text. */
+void checkpoint_format(const struct checkpoint *c, struct bytes *out);
+/* ERR_CORRUPT with the line's number. */
+enum err checkpoint_parse(const void *data, size_t size, struct checkpoint *out,
+                          struct err_text *text);
+
+void meta_format(const struct log_dir_meta *meta, struct bytes *out);
+enum err meta_parse(const void *data, size_t size, struct log_dir_meta *meta, struct err_text *text);
+void partition_metadata_format(const struct uuid *topic_id, struct bytes *out);
+enum err partition_metadata_parse(const void *data, size_t size, struct uuid *topic_id,
+                                  struct err_text *text);
+void clean_shutdown_format(int64_t broker_epoch, struct bytes *out);
+/* Gives -1 when the text does not hold one: the file's being there is what counts. */
+int64_t clean_shutdown_parse(const void *data, size_t size);
+/* "topic-3" -> topic, 3. False when `name` is no partition directory's name. */
+bool partition_name_parse(const char *name, char *topic, size_t topic_size, int32_t *partition);
+/* "00000000000000012000.log" with suffix ".log" -> 12000. */
+bool segment_name_parse(const char *name, const char *suffix, int64_t *base_offset);
+/* PATH/00000000000000012000SUFFIX, allocated. */
+char *segment_path(const char *dir_path, int64_t base_offset, const char *suffix);
+char *path_join(const char *dir_path, const char *name);
+
+/* ---- index.c: offset and time index of one segment ---------------------------------------------- */
+
+struct index_offset {
+    int32_t relative_offset; /* last offset of the batch - base offset */
+    int32_t position;        /* of that batch */
+};
+
+struct index_time {
+    int64_t timestamp; /* largest so far */
+    int32_t relative_offset;
+};
+
+struct segment_index {
+    struct index_offset *offsets;
+    size_t offset_count;
+    size_t offset_capacity;
+    struct index_time *times;
+    size_t time_count;
+    size_t time_capacity;
+};
+
+void index_free(struct segment_index *index);
+void index_add_offset(struct segment_index *index, int64_t base_offset, int64_t last_offset,
+                      int32_t position);
+/* Nothing unless `timestamp` is above the last entry's. */
+void index_add_time(struct segment_index *index, int64_t base_offset, int64_t timestamp,
+                    int64_t offset);
+/* Where to begin looking for `offset`: the position of a batch at or before the one that holds it. */
+int32_t index_floor(const struct segment_index *index, int64_t base_offset, int64_t offset);
+/* Every record before the offset returned has a timestamp below `timestamp_ms`. */
+int64_t index_time_floor(const struct segment_index *index, int64_t base_offset,
+                         int64_t timestamp_ms);
+bool index_full(const struct segment_index *index, int32_t segment_index_bytes);
+void index_encode(const struct segment_index *index, struct bytes *offsets, struct bytes *times);
+/* ERR_CORRUPT when sizes or order are not sane for a segment of `log_size` bytes. */
+enum err index_decode(struct segment_index *index, const struct bytes *offsets,
+                      const struct bytes *times, int64_t base_offset, int64_t log_size,
+                      struct err_text *text);
+
+/* ---- epochs.c: the leader epoch cache ------------------------------------------------------------ */
+
+struct epoch_entry {
+    int32_t epoch;
+    int64_t start_offset;
+};
+
+struct epochs {
+    struct epoch_entry *entries; /* both fields ascending */
+    size_t count;
+    size_t capacity;
+};
+
+void epochs_free(struct epochs *e);
+/* True when it changed the cache. */
+bool epochs_assign(struct epochs *e, int32_t epoch, int64_t start_offset);
+bool epochs_truncate_end(struct epochs *e, int64_t end_offset);
+/* The entry that covers start_offset is moved up to it. */
+bool epochs_truncate_start(struct epochs *e, int64_t start_offset);
+int32_t epochs_last(const struct epochs *e);
+int32_t epochs_at(const struct epochs *e, int64_t offset);
+void epochs_end_of(const struct epochs *e, int32_t epoch, int64_t log_end, int32_t *found_epoch,
+                   int64_t *end_offset);
+void epochs_format(const struct epochs *e, struct bytes *out);
+enum err epochs_parse(const void *data, size_t size, struct epochs *out, struct err_text *text);
+
+/* ---- producers.c, snapshot.c: what idempotent producers wrote ------------------------------------ */
+
+struct producer_batch {
+    int16_t epoch;
+    int32_t first_sequence;
+    int32_t last_sequence;
+    int64_t first_offset;
+    int64_t last_offset;
+    int64_t timestamp;
+};
+
+struct producer {
+    int64_t id;
+    int16_t epoch;
+    int16_t count;
+    bool forgot; /* once held more than `batches` shows: emptying it loses what only the log knows */
+    int32_t coordinator_epoch;
+    int64_t txn_first_offset; /* -1 none open */
+    int64_t last_timestamp;
+    struct producer_batch batches[PRODUCER_BATCHES]; /* oldest first */
+    UT_hash_handle hh;
+};
+
+struct producers {
+    struct producer *by_id; /* uthash */
+};
+
+/* The part of a batch's header that matters here. */
+struct producer_append {
+    int64_t id;
+    int16_t epoch;
+    int32_t first_sequence;
+    int32_t record_count;
+    int64_t first_offset;
+    int64_t last_offset;
+    int64_t timestamp;
+    bool transactional;
+    bool control;
+};
+
+void producers_free(struct producers *p);
+/* Kafka's code: 0, or INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER. *duplicate is set when these
+ * very sequences are among the last batches. */
+int16_t producers_check(const struct producers *p, const struct producer_append *append,
+                        const struct producer_batch **duplicate);
+/* Takes the batch in unseen; one that is already in (a replay over a snapshot) changes nothing. */
+void producers_update(struct producers *p, const struct producer_append *append);
+/* Drops batches at and above end_offset. False when a producer lost more than is remembered: the state must
+ * be rebuilt from the log. */
+bool producers_truncate(struct producers *p, int64_t end_offset);
+/* Forgets producers whose last batch is older than expire_before_ms. */
+void producers_expire(struct producers *p, int64_t expire_before_ms);
+size_t producers_count(const struct producers *p);
+void producers_swap(struct producers *a, struct producers *b);
+void producers_snapshot(struct producers *p, struct bytes *out);
+enum err producers_restore(struct producers *p, const void *data, size_t size,
+                           struct err_text *text);
+struct producer_append producer_append_of(const struct batch *batch);
+
+/* ---- scan.c: batches of a file, one after the other ---------------------------------------------- */
+
+/* On a worker. Reads ahead in chunks, so that walking small batches costs few reads and walking large ones
+ * skips their bodies. */
+struct scan {
+    struct env_fs *fs;
+    struct env_file *file;
+    int64_t at;   /* of the next batch */
+    int64_t size; /* of the file */
+    uint8_t *chunk;
+    size_t chunk_capacity;
+    int64_t chunk_at;
+    size_t chunk_size;
+};
+
+struct scanned {
+    struct batch batch; /* header fields */
+    int64_t position;
+    const uint8_t *bytes; /* the whole batch when asked for, else the header only; until the next call */
+};
+
+void scan_init(struct scan *s, struct env_fs *fs, struct env_file *file, int64_t at, int64_t size);
+void scan_free(struct scan *s);
+/* ERR_NOT_FOUND at the end; ERR_CORRUPT when no whole sane batch begins at s->at (text says why). With
+ * `whole` the CRC is checked too. After success s->at is behind the batch. */
+enum err scan_next(struct scan *s, bool whole, struct scanned *out, struct err_text *text);
+
+/* ---- task.c: jobs with an owner ------------------------------------------------------------------ */
+
+struct task {
+    struct env_job job;
+    struct list node;    /* in the owner's tasks */
+    struct log_dir *dir; /* always */
+    struct log *log;     /* NULL: the directory's own */
+    void (*run)(struct task *task, struct env_fs *fs); /* on a worker; sets error and text */
+    void (*finished)(struct task *task);               /* on the core; the log is alive */
+    void (*release)(struct task *task);                /* frees what the task holds; may be NULL */
+    enum err error;
+    struct err_text text;
+};
+
+/* A zeroed struct of `size` bytes that begins with a struct task, linked in its owner. */
+void *task_new(size_t size, struct log_dir *dir, struct log *log);
+void task_submit(struct task *task, struct env_lane *lane);
+/* Frees tasks whose `finished` will never come. */
+void tasks_drop(struct list *tasks);
+
+/* ---- segments ------------------------------------------------------------------------------------ */
+
+struct segment {
+    int64_t base_offset;
+    int64_t end_offset; /* one past the last record placed; base_offset when empty */
+    int64_t size;       /* bytes placed in it, written or queued */
+    int64_t max_timestamp; /* -1 when empty */
+    int64_t max_timestamp_offset;
+    int64_t first_timestamp; /* of its first batch: segment.ms counts from there; -1 when empty */
+    int64_t created_ms;      /* wall clock */
+    int32_t unindexed_bytes; /* since the last index entry */
+    bool exists;             /* the .log file is there */
+    bool dirty;              /* written since the last sync began */
+    bool name_dirty;         /* its directory was not synced since the file was made */
+    bool sealed;             /* no longer the active one */
+    bool settled;            /* sealed, synced, indexes on disk: `index` is empty then */
+    bool working;            /* a roll job is under way */
+    struct segment_index index;
+    struct bytes snapshot; /* producers at end_offset, for the roll job; empty: none */
+    struct env_file *file; /* NULL until someone needs it */
+    struct list lru;       /* of the directory's open settled segments */
+    int *open_files;       /* that list's count, while in it */
+};
+
+/* What a job found out about a segment's file. */
+struct segment_facts {
+    int64_t base_offset;
+    int64_t end_offset;
+    int64_t size;
+    int64_t max_timestamp;
+    int64_t max_timestamp_offset;
+    int64_t first_timestamp;
+    int32_t unindexed_bytes;
+    bool settled; /* `index` is empty, its files are there */
+    struct segment_index index;
+};
+
+struct segment *segment_new(int64_t base_offset, int64_t created_ms);
+struct segment *segment_of_facts(struct segment_facts *facts, int64_t now_ms); /* takes the index */
+void segment_free(struct segment *segment);
+/* Accounts for a batch of `size` bytes at the segment's end, in index and times. */
+void segment_place(struct segment *segment, const struct batch *batch, int32_t index_interval_bytes);
+/* Adds the last time entry, as a roll or close does. */
+void segment_seal_times(struct segment *segment);
+/* Walks a file of `size` bytes from the start by headers (or whole with CRC) up to `end_offset`, filling
+ * facts anew. Stops before the first batch that reaches end_offset or beyond; facts->size says where. `each`
+ * may be NULL. Returns ERR_CORRUPT with facts up to the bad place. */
+enum err segment_walk(struct env_fs *fs, struct env_file *file, int64_t size, int64_t end_offset,
+                      bool check_crc, int32_t index_interval_bytes, struct segment_facts *facts,
+                      void (*each)(void *ctx, const struct batch *batch), void *ctx,
+                      struct err_text *text);
+/* Writes and syncs .index and .timeindex; the caller syncs the directory. */
+enum err segment_write_indexes(struct env_fs *fs, const char *dir_path, int64_t base_offset,
+                               const struct segment_index *index, struct err_text *text);
+/* Creates or overwrites PATH and syncs its content; the caller syncs the directory. */
+enum err file_write(struct env_fs *fs, const char *path, const void *data, size_t size,
+                    struct err_text *text);
+/* As env_fs_unlink, but a file that is not there is no error. */
+enum err file_remove(struct env_fs *fs, const char *path, struct err_text *text);
+
+/* ---- the log ------------------------------------------------------------------------------------- */
+
+enum log_state { LOG_OPENING, LOG_OPEN, LOG_CLOSING, LOG_CLOSED, LOG_DELETING, LOG_BROKEN };
+
+/* A batch placed in the active segment or the one before: where it lies. */
+struct recent {
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t segment_base;
+    int32_t position;
+    int32_t size;
+};
+
+struct recents {
+    struct recent *ring;
+    size_t capacity; /* grows by doubling up to RECENT_MAX */
+    size_t first;
+    size_t count;
+};
+
+/* One batch on its way to the disk. */
+struct pending {
+    struct list node;
+    struct buf *buf; /* a reference */
+    size_t at;
+    struct batch batch;
+    struct segment *segment; /* NULL until placed */
+    int64_t position;
+};
+
+struct log {
+    struct log_dir *dir;
+    struct dir_entry *entry;
+    struct env *env;
+    char *topic;
+    int32_t partition;
+    struct uuid topic_id;
+    char *name;
+    char *path;
+    struct log_config config;
+    enum env_worker append_worker;
+    enum env_worker commit_worker;
+    struct log_events events;
+    void (*opened)(void *ctx, struct log *log, const struct log_opened *opened);
+    void (*closed)(void *ctx, enum err error, const struct err_text *text);
+    void *closed_ctx;
+    void (*deleted)(void *ctx, enum err error);
+    void *deleted_ctx;
+    void *ctx;
+    enum log_state state;
+    bool failed;
+    bool shut; /* closing: everything is on disk */
+    enum err error;
+    struct err_text text;
+    struct list tasks;
+    struct list reads; /* log_read.node of those that wait for an answer */
+    struct list lookups;
+
+    int64_t start;
+    int64_t assigned;
+    int64_t written;
+    int64_t durable;
+    int64_t bytes;
+    uint32_t generation; /* bumped by every cut */
+    int64_t noted_high_watermark;
+    int64_t recovered_high_watermark;
+
+    struct segment **segments; /* by base offset; the last is the active one */
+    size_t segment_count;
+    size_t segment_capacity;
+    struct recents recents;
+    struct epochs epochs;
+    bool epochs_dirty;  /* not yet on its way to the file */
+    bool epochs_saving; /* on its way */
+    struct producers producers;
+    bool producers_known; /* false while a cut's job rebuilds them */
+
+    struct env_lane *lane;      /* the disk queue */
+    struct env_lane *bulk_lane; /* rolls, deletions, recovery */
+    struct env_lane *read_lane; /* opened by the first cold read */
+    struct list queue;          /* placed, to be written */
+    struct list deferred;       /* behind a cut: not placed yet */
+    bool writing;               /* a job of the disk queue is in flight */
+    int working;                /* roll and deletion jobs in flight */
+    bool cut_wanted;
+    bool cut_fully; /* start anew at cut_offset */
+    int64_t cut_offset;
+    uint64_t cut_checkpoint; /* the checkpoint that must be on disk before the cut */
+    uint64_t delete_checkpoint; /* same, before segments below start go; 0 none */
+    struct env_post flush_post;
+    struct env_post news_post;
+    struct env_post settle_post;
+    bool news_written;
+    bool news_durable;
+    bool news_failed;
+
+    struct list commit_node; /* in the committer's waiting logs */
+    bool committing;
+    struct env_timer flush_timer; /* flush.ms */
+};
+
+/* log.c */
+bool log_idle(const struct log *log);
+/* Fails the log for good and, with it, its directory. */
+void log_fail(struct log *log, enum err error, const struct err_text *text);
+/* After a task ended: goes on with closing or deleting. */
+void log_settle(struct log *log);
+void log_announce(struct log *log);
+struct segment *log_active(const struct log *log); /* NULL when there is none */
+/* The segment that holds `offset` or, in a gap, the next; NULL past the end. */
+struct segment *log_segment_at(const struct log *log, int64_t offset);
+size_t log_segment_index(const struct log *log, int64_t offset); /* segment_count when NULL */
+/* Segments settle in order: from here on they are not. */
+size_t log_first_unsettled(const struct log *log);
+void log_add_segment(struct log *log, struct segment *segment);
+/* Keeps `file` (a reference taken over) as the segment's open file, within the directory's bound. */
+void log_keep_file(struct log *log, struct segment *segment, struct env_file *file);
+void log_drop_file(struct segment *segment);
+void log_drop_memory(struct log *log);
+
+/* queue.c: the disk queue */
+void queue_add(struct log *log, struct buf *buf, size_t at, const struct batch *batch);
+void queue_flush_soon(struct log *log);
+/* Drops what is queued from `offset` on. */
+void queue_drop(struct log *log, int64_t offset);
+/* A new active segment at the assigned end; the present one, if not empty, is sealed. */
+void queue_roll(struct log *log, int64_t base_offset);
+void queue_submit_rolls(struct log *log);
+/* Places what waited behind a cut. */
+void queue_undefer(struct log *log);
+
+/* roll.c */
+void roll_submit(struct log *log, struct segment *segment);
+/* Writes the epoch cache when it changed and holds something the log shows already. */
+void epochs_save(struct log *log);
+
+/* cut.c */
+/* Submits the wanted cut when nothing stands in its way. True while one is wanted or under way. */
+bool cut_step(struct log *log);
+
+/* On a worker: what the snapshot at `snapshot` (-1 none) and the batches from it up to end_offset say.
+ * `bases`: the segments there are. */
+enum err producers_rebuild(struct producers *p, struct env_fs *fs, const char *path,
+                           int64_t snapshot, const int64_t *bases, size_t base_count,
+                           int64_t start_offset, int64_t end_offset, struct err_text *text);
+
+/* recents.c */
+void recents_push(struct recents *r, const struct recent *recent);
+/* The first batch whose last offset is at or past `offset`, NULL when that may be an older one. */
+const struct recent *recents_find(const struct recents *r, int64_t offset, size_t *slot);
+const struct recent *recents_at(const struct recents *r, size_t slot);
+void recents_truncate(struct recents *r, int64_t end_offset);
+void recents_free(struct recents *r);
+
+/* read.c */
+/* On a worker: index_floor from the .index file. */
+int64_t index_file_floor(struct env_fs *fs, const char *log_path, int64_t base_offset,
+                         int64_t offset, int64_t file_size);
+
+/* retention.c */
+void retention_step(struct log *log);
+
+/* ---- opening: load.c, recover.c ------------------------------------------------------------------ */
+
+struct load {
+    struct task task;
+    /* in */
+    char *path;
+    char *dir_path;
+    char *name;
+    struct uuid topic_id;
+    bool clean;
+    bool compacted;
+    int32_t index_interval_bytes;
+    int64_t recovery_point; /* -1 unknown */
+    int64_t high_watermark;
+    int64_t start_offset;
+    /* out */
+    struct log_opened opened;
+    struct segment_facts *segments;
+    size_t segment_count;
+    size_t segment_capacity;
+    struct epochs epochs;
+    struct producers producers;
+    /* while it runs */
+    int64_t *bases;
+    size_t base_count;
+    size_t base_capacity;
+    int64_t *snapshots;
+    size_t snapshot_count;
+    size_t snapshot_capacity;
+    char **leftovers; /* names to remove */
+    size_t leftover_count;
+    size_t leftover_capacity;
+    char **swaps;
+    size_t swap_count;
+    size_t swap_capacity;
+    bool found_metadata;
+    int64_t producers_from; /* producers hold everything below */
+};
+
+void load_run(struct task *task, struct env_fs *fs);
+void load_release(struct task *task);
+/* recover.c: segments, producers and epochs, once the directory is tidy. */
+enum err load_segments(struct load *load, struct env_fs *fs);
+
+/* ---- the directory ------------------------------------------------------------------------------- */
+
+struct dir_entry {
+    char *name; /* TOPIC-PARTITION */
+    char *topic;
+    int32_t partition;
+    struct uuid topic_id; /* of partition.metadata; zero when missing */
+    bool on_disk;
+    bool clean; /* closed cleanly since it was last written */
+    int64_t recovery_point; /* for the checkpoints while no log is open; -1 unknown */
+    int64_t high_watermark;
+    int64_t start;
+    int64_t saved_recovery_point; /* as last handed to the checkpoint files */
+    int64_t saved_high_watermark;
+    struct log *log;
+    UT_hash_handle hh;
+};
+
+enum { CHECKPOINT_HIGH_WATERMARK = 1, CHECKPOINT_RECOVERY_POINT = 2, CHECKPOINT_START = 4 };
+
+struct committer {
+    struct log_dir *dir;
+    enum env_worker worker;
+    struct env_lane *lane;
+    struct list waiting; /* log.commit_node */
+    bool running;
+    struct env_post post;
+};
+
+struct log_dir {
+    struct env *env;
+    char *path;
+    void (*opened)(void *ctx, struct log_dir *dir, const struct log_dir_found *found);
+    void *ctx;
+    struct log_dir_meta meta;
+    struct env_file *lock;
+    bool ready;
+    bool failed;
+    enum err error;
+    struct err_text text;
+    bool clean; /* .kafka_cleanshutdown was found */
+    struct dir_entry *entries; /* uthash by name */
+    struct list tasks;
+    struct env_lane *lane;      /* checkpoints, on the commit worker */
+    struct env_lane *bulk_lane; /* open, close, deletions */
+    struct committer committers[ENV_WORKERS];
+    struct list open_files; /* segment.lru */
+    int open_file_count;
+    int64_t free_bytes;
+    int64_t total_bytes;
+    /* checkpoints */
+    int checkpoint_wanted; /* mask */
+    bool checkpointing;
+    uint64_t checkpoint_asked; /* number of the latest request ... */
+    uint64_t checkpoint_done;  /* ... of the latest on disk */
+    struct env_post checkpoint_post;
+    struct env_timer high_watermark_timer;
+    struct env_timer recovery_timer;
+    struct list deletions; /* directories waiting for file.delete.delay.ms */
+    void (*closed)(void *ctx, enum err error, const struct err_text *text);
+    void *closed_ctx;
+    int64_t close_broker_epoch;
+    bool closing;
+    bool marked; /* the clean shutdown marker is written, or failed to be */
+    struct env_post closed_post;
+};
+
+struct dir_entry *dir_entry_of(struct log_dir *dir, const char *topic, int32_t partition);
+void dir_entry_drop(struct log_dir *dir, struct dir_entry *entry);
+void dir_fail(struct log_dir *dir, enum err error, const struct err_text *text);
+/* Asks for the checkpoints of `mask` with the present values; the number says when (checkpoint_done). */
+uint64_t dir_checkpoint(struct log_dir *dir, int mask);
+void dir_init_checkpoints(struct log_dir *dir);
+void dir_start_checkpoints(struct log_dir *dir);
+void dir_stop_checkpoints(struct log_dir *dir);
+/* Makes the three checkpoints' text of the present values. */
+void dir_checkpoint_texts(struct log_dir *dir, struct bytes texts[3]);
+/* Writes them; `mask` says which. */
+enum err dir_checkpoint_write(struct env_fs *fs, const char *dir_path, const struct bytes texts[3],
+                              int mask, struct err_text *text);
+extern const char *const dir_checkpoint_names[3];
+/* Removes PATH and the files in it after a delay, without news. */
+void dir_remove_later(struct log_dir *dir, const char *path, int64_t delay_ms);
+/* The same for a segment's files, renamed to .deleted: `path` ends with its number. */
+void dir_remove_segment_later(struct log_dir *dir, const char *path, int64_t delay_ms);
+/* Every file kind of a segment, .log last: what is listed has all or was being deleted. */
+extern const char *const segment_suffixes[];
+void dir_drop_deletions(struct log_dir *dir);
+enum err dir_remove_tree(struct env_fs *fs, const char *path, struct err_text *text);
+
+/* commit.c */
+void committer_init(struct committer *c, struct log_dir *dir, enum env_worker worker);
+void committer_fini(struct committer *c);
+/* Written has moved: a sync is due at once, later or never, by flush.messages and flush.ms. */
+void commit_consider(struct log *log);
+void commit_forget(struct log *log);
+
+#endif
