@@ -1,11 +1,12 @@
 /* settings: what an operator may set on a broker and on a topic, by Apache Kafka 4.3.1's names.
  *
  * Two tables: broker settings (every row of KafkaConfig, table_*.c) and topic settings (every row of
- * LogConfig, topic_table.c) with the broker setting each falls back to (ServerTopicConfigSynonyms). A row
- * without effect here is known, judged and warned of once.
+ * LogConfig, table_topic.c) with the broker setting each falls back to (ServerTopicConfigSynonyms).
+ * A row without effect here is known, judged and warned of once.
  *
- * The way: broker_settings_new -> load -> set -> check; from then on read only, and the parsed fields are
- * good. Values without a field are read with settings_*(bs->values, "name") of common/base/settings.h. */
+ * The way: broker_settings_new -> load -> set -> check; from then on read only, and the parsed
+ * fields are good. Values without a field are read with settings_*(bs->values, "name") of
+ * common/base/settings.h. */
 #ifndef BROKER_SETTINGS_BROKER_SETTINGS_H
 #define BROKER_SETTINGS_BROKER_SETTINGS_H
 
@@ -24,12 +25,16 @@ struct broker_settings {
     /* Good after broker_settings_check. */
     int32_t node_id;
     unsigned roles; /* enum broker_role */
-    struct endpoint_list listeners;  /* as bound; a host of "" is every interface */
-    struct endpoint_list advertised; /* what clients and peers are told; never a controller listener of a
-                                        broker; a port 0 means "the one bound" */
-    struct voter_list voters;        /* at least one when we are a controller; a lone node is its own */
-    const char *inter_broker_listener; /* name; "" without the broker role */
-    /* Names of controller listeners. Empty for a lone combined node, which then has none. */
+    /* As bound; a host of "" is every interface. */
+    struct endpoint_list listeners;
+    /* What clients and other brokers are told: never a controller listener. Port 0: the one bound. */
+    struct endpoint_list advertised;
+    struct endpoint_list advertised_controllers;
+    /* Never empty. A lone controller is its own voter, with host "" and port 0 when it has no controller
+     * listener. */
+    struct voter_list voters;
+    const char *inter_broker_listener; /* a name in `advertised`; "" without the broker role */
+    /* Names of controller listeners. Empty for a lone combined node that has none. */
     struct setting_list controller_listeners;
     struct setting_list log_dirs;
     const char *metadata_log_dir; /* metadata.log.dir, else the first of log_dirs */
@@ -37,10 +42,11 @@ struct broker_settings {
     /* Internal. */
     struct settings_table *broker_table;
     struct settings_table *topic_table;
-    char **topic_defaults; /* by index of topic_table: where no topic overrides */
-    struct setting_list own_log_dirs;
-    struct setting_list own_controller_listeners;
+    char **topic_defaults; /* by index of topic_table: what holds where no topic overrides */
 };
+
+/* Whether a listener of that name carries the quorum. Good after broker_settings_check. */
+bool broker_settings_is_controller_listener(const struct broker_settings *bs, const char *name);
 
 struct broker_settings *broker_settings_new(void);
 void broker_settings_free(struct broker_settings *bs);
@@ -51,8 +57,8 @@ enum err broker_settings_load(struct broker_settings *bs, const char *file, cons
 /* The argument of --set: "KEY=VALUE". Wins over files. */
 enum err broker_settings_set(struct broker_settings *bs, const char *assignment,
                              struct err_text *text);
-/* The rules between settings; fills the parsed fields. Errors read "ORIGIN: KEY: what: what to do". May be
- * called again after further sets. */
+/* The rules between settings; fills the parsed fields. Errors read "ORIGIN: KEY: what: what to do".
+ * May be called again after further sets. */
 enum err broker_settings_check(struct broker_settings *bs, struct err_text *text);
 /* One line for every setting given that is known but without effect here. */
 void broker_settings_warnings(const struct broker_settings *bs,
@@ -70,7 +76,7 @@ enum config_source {
     CONFIG_SOURCE_DEFAULT = 5,
 };
 
-enum { CONFIG_SYNONYMS_MAX = 4 };
+enum { CONFIG_SYNONYMS_MAX = 5 };
 
 struct config_synonym {
     const char *name;
@@ -84,28 +90,29 @@ struct config_view {
     enum config_source source;
     bool read_only;
     bool sensitive;
-    int8_t type; /* Kafka's: 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password */
+    /* Kafka's: 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password */
+    int8_t type;
     const char *doc;
     /* Every place a value stands, the one that wins first. */
     struct config_synonym synonyms[CONFIG_SYNONYMS_MAX];
     int synonym_count;
 };
 
-/* Broker settings in order of name, internal ones left out. `at` returns false past the last. Strings live as
+/* Broker settings in order of name, internal ones left out; false past the last. Strings live as
  * long as `bs` and until the next check. */
 bool broker_config_at(const struct broker_settings *bs, size_t index, struct config_view *out);
 bool broker_config_find(const struct broker_settings *bs, const char *name,
                         struct config_view *out);
-/* Topic settings in order of name. `override_of` gives the topic's own value or NULL (image_config_value fits
- * behind it); override_of itself may be NULL: no overrides. */
+/* Topic settings in order of name. `override_of` gives the topic's own value or NULL
+ * (image_config_value fits behind it); override_of itself may be NULL: no overrides. */
 typedef const char *(*config_override_of)(void *ctx, const char *name);
-bool topic_config_at(const struct broker_settings *bs, size_t index, config_override_of override_of,
-                     void *ctx, struct config_view *out);
+bool topic_config_at(const struct broker_settings *bs, size_t index,
+                     config_override_of override_of, void *ctx, struct config_view *out);
 bool topic_config_find(const struct broker_settings *bs, const char *name,
                        config_override_of override_of, void *ctx, struct config_view *out);
 
-/* For --help and the manual: one paragraph a setting, those with effect only unless `all`. Lines without
- * newline, up to 100 columns. */
+/* For --help and the manual: two lines or more a setting, those with effect only unless `all`.
+ * Lines come without newline, up to 100 columns. */
 void broker_settings_help(const struct broker_settings *bs, bool all,
                           void (*line)(void *ctx, const char *line), void *ctx);
 
@@ -139,15 +146,17 @@ struct topic_settings {
     bool unclean_leader_election_enable;
 };
 
-/* An override that is unknown or does not parse (another broker's version wrote it) counts as not given. */
+/* An override that does not parse (another version wrote it) counts as not given. */
 struct topic_settings topic_settings_resolve(const struct broker_settings *bs,
                                              config_override_of override_of, void *ctx);
-/* Judges an override. ERR_NOT_FOUND: no topic setting has the name; ERR_INVALID: not such a value. */
+/* Judges an override. ERR_NOT_FOUND: no topic setting has the name, the text names the nearest;
+ * ERR_INVALID: not such a value. */
 enum err topic_setting_check(const struct broker_settings *bs, const char *name, const char *value,
                              struct err_text *text);
-/* The rules between one topic's settings (log.cleaner and remote storage rules of LogConfig.validate). */
+/* The rules between one topic's settings (LogConfig.validate). */
 enum err topic_settings_check(const struct topic_settings *settings, struct err_text *text);
-/* NULL when no topic setting has the name, or it has no value. Lives until the next check of `bs`. */
+/* What holds where a topic does not override. NULL when no topic setting has the name, or it has no
+ * value. Lives until the next check of `bs`. */
 const char *topic_setting_default(const struct broker_settings *bs, const char *name);
 bool topic_setting_is_list(const struct broker_settings *bs, const char *name);
 /* NULL past the last. In order of name, internal ones left out. */

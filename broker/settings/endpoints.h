@@ -1,7 +1,7 @@
 /* endpoints: listeners and voters as text and as structs.
  *
- *   listeners, advertised.listeners   NAME://HOST:PORT,...     (EndPoint, SocketServerConfigs.listenerListToEndPoints)
- *   controller.quorum.voters          ID@HOST:PORT,...         (QuorumConfig.parseVoterConnections)
+ *   listeners, advertised.listeners   NAME://HOST:PORT,...  (SocketServerConfigs.listenerListToEndPoints)
+ *   controller.quorum.voters          ID@HOST:PORT,...      (QuorumConfig.parseVoterConnections)
  *   listener.security.protocol.map    NAME:PROTOCOL,...
  * An IPv6 host stands in brackets. No name is looked up here. */
 #ifndef BROKER_SETTINGS_ENDPOINTS_H
@@ -47,9 +47,9 @@ struct voter_list {
     size_t count;
 };
 
-/* Both fill `out`, freed with the function below, and on error leave it empty with text that begins with the
- * item: "'PLAINTEXT//x:1' is not NAME://HOST:PORT". A name given twice is an error. `map` is the parsed
- * listener.security.protocol.map; a name that is not in it is an error. */
+/* Both fill `out`, freed with the functions below, and on error leave it empty with text that names
+ * the item: "'PLAINTEXT//x:1' is not NAME://HOST:PORT". A name given twice is an error. `map` is the
+ * text of listener.security.protocol.map; a name that is not in it is an error. */
 enum err endpoints_parse(struct setting_list listeners, const char *map, struct endpoint_list *out,
                          struct err_text *text);
 /* Port 0 (KIP-853's "not known") is refused; an id given twice is an error. */

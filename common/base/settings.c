@@ -6,7 +6,6 @@
 #include "common/base/assert.h"
 #include "common/base/ini.h"
 #include "common/base/mem.h"
-#include "common/base/settings_impl.h"
 
 struct slot {
     char *text;   /* what was set; NULL: the row's default holds */
@@ -27,9 +26,9 @@ struct settings *settings_new(const struct settings_table *table)
 {
     struct settings *s = mem_zalloc(sizeof *s);
     s->table = table;
-    s->slots = mem_array(table->count, sizeof *s->slots);
-    for (size_t i = 0; i < table->count; i++) {
-        const struct setting_def *def = table->rows[i];
+    s->slots = mem_array(settings_table_count(table), sizeof *s->slots);
+    for (size_t i = 0; i < settings_table_count(table); i++) {
+        const struct setting_def *def = settings_table_at(table, i);
         if (def->default_text != NULL) {
             enum err error = setting_parse(def, def->default_text, &s->slots[i].value, NULL);
             ASSERT(error == ERR_NONE);
@@ -44,7 +43,7 @@ void settings_free(struct settings *s)
     if (s == NULL) {
         return;
     }
-    for (size_t i = 0; i < s->table->count; i++) {
+    for (size_t i = 0; i < settings_table_count(s->table); i++) {
         setting_value_free(&s->slots[i].value);
         mem_free(s->slots[i].text);
         mem_free(s->slots[i].origin);
@@ -73,12 +72,12 @@ static enum err unknown(const struct settings *s, const char *name, const char *
 enum err settings_set(struct settings *s, const char *name, const char *value,
                       enum setting_source source, const char *origin, struct err_text *text)
 {
-    size_t index = settings_table_index(s->table, name);
-    if (index == SETTING_NO_INDEX) {
+    size_t index;
+    if (!settings_table_index_of(s->table, name, &index)) {
         return unknown(s, name, origin, text);
     }
     struct setting_value parsed;
-    enum err error = setting_parse(s->table->rows[index], value, &parsed, text);
+    enum err error = setting_parse(settings_table_at(s->table, index), value, &parsed, text);
     if (error != ERR_NONE) {
         err_wrap(text, "%s", origin);
         return error;
@@ -109,15 +108,16 @@ static enum err load_entry(void *ctx, const struct ini_entry *entry, struct err_
     struct settings *s = ctx;
     char origin[256];
     snprintf(origin, sizeof origin, "%.200s:%d", entry->file, entry->line);
-    size_t index = settings_table_index(s->table, entry->key);
-    if (index != SETTING_NO_INDEX && s->slots[index].load == s->loads) {
+    size_t index;
+    bool known = settings_table_index_of(s->table, entry->key, &index);
+    if (known && s->slots[index].load == s->loads) {
         err_set(text, "%s: %s is given twice (first at %s): keep one", origin, entry->key,
                 s->slots[index].origin);
         return ERR_DUPLICATE;
     }
     enum err error = settings_set(s, entry->key, entry->value, SETTING_FROM_FILE, origin, text);
     if (error == ERR_NONE) {
-        ASSERT(index != SETTING_NO_INDEX);
+        ASSERT(known);
         s->slots[index].load = s->loads;
     }
     return error;
@@ -133,9 +133,10 @@ enum err settings_load(struct settings *s, const char *file, const char *data, s
 
 static const struct slot *slot_of(const struct settings *s, const char *name, unsigned types)
 {
-    size_t index = settings_table_index(s->table, name);
-    ASSERT(index != SETTING_NO_INDEX);
-    ASSERT((types >> s->table->rows[index]->type) & 1U);
+    size_t index;
+    bool known = settings_table_index_of(s->table, name, &index);
+    ASSERT(known);
+    ASSERT((types >> settings_table_at(s->table, index)->type) & 1U);
     return &s->slots[index];
 }
 
@@ -200,13 +201,23 @@ const char *settings_origin(const struct settings *s, const char *name)
 
 struct setting_info settings_info(const struct settings *s, size_t index)
 {
-    ASSERT(index < s->table->count);
+    ASSERT(index < settings_table_count(s->table));
     const struct slot *slot = &s->slots[index];
-    const struct setting_def *def = s->table->rows[index];
+    const struct setting_def *def = settings_table_at(s->table, index);
     return (struct setting_info){
         .def = def,
         .text = slot->text != NULL ? slot->text : def->default_text,
         .source = slot->source,
         .origin = slot->origin != NULL ? slot->origin : "default",
     };
+}
+
+bool settings_info_of(const struct settings *s, const char *name, struct setting_info *out)
+{
+    size_t index;
+    if (!settings_table_index_of(s->table, name, &index)) {
+        return false;
+    }
+    *out = settings_info(s, index);
+    return true;
 }

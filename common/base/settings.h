@@ -67,6 +67,8 @@ size_t settings_table_count(const struct settings_table *table);
 const struct setting_def *settings_table_at(const struct settings_table *table, size_t index);
 /* NULL when there is none. */
 const struct setting_def *settings_table_find(const struct settings_table *table, const char *name);
+/* False when there is none. */
+bool settings_table_index_of(const struct settings_table *table, const char *name, size_t *index);
 /* The name nearest to a misspelt one by edit distance; NULL when nothing is near. */
 const char *settings_table_nearest(const struct settings_table *table, const char *name);
 
@@ -143,5 +145,7 @@ struct setting_info {
 
 /* `index` below settings_table_count. */
 struct setting_info settings_info(const struct settings *s, size_t index);
+/* False when there is no such setting. */
+bool settings_info_of(const struct settings *s, const char *name, struct setting_info *out);
 
 #endif

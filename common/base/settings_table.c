@@ -5,7 +5,11 @@
 
 #include "common/base/assert.h"
 #include "common/base/mem.h"
-#include "common/base/settings_impl.h"
+
+struct settings_table {
+    const struct setting_def **rows; /* by name */
+    size_t count;
+};
 
 static int by_name(const void *a, const void *b)
 {
@@ -51,7 +55,7 @@ const struct setting_def *settings_table_at(const struct settings_table *table, 
     return table->rows[index];
 }
 
-size_t settings_table_index(const struct settings_table *table, const char *name)
+bool settings_table_index_of(const struct settings_table *table, const char *name, size_t *index)
 {
     size_t low = 0;
     size_t high = table->count;
@@ -59,7 +63,8 @@ size_t settings_table_index(const struct settings_table *table, const char *name
         size_t middle = low + (high - low) / 2;
         int order = strcmp(name, table->rows[middle]->name);
         if (order == 0) {
-            return middle;
+            *index = middle;
+            return true;
         }
         if (order < 0) {
             high = middle;
@@ -67,13 +72,13 @@ size_t settings_table_index(const struct settings_table *table, const char *name
             low = middle + 1;
         }
     }
-    return SETTING_NO_INDEX;
+    return false;
 }
 
 const struct setting_def *settings_table_find(const struct settings_table *table, const char *name)
 {
-    size_t index = settings_table_index(table, name);
-    return index == SETTING_NO_INDEX ? NULL : table->rows[index];
+    size_t index;
+    return settings_table_index_of(table, name, &index) ? table->rows[index] : NULL;
 }
 
 enum { NEAREST_MAX_BYTES = 96 };
