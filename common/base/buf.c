@@ -69,7 +69,7 @@ uint8_t *bytes_extend(struct bytes *b, size_t size)
 {
     ASSERT(size <= SIZE_MAX / 2 - b->size);
     size_t wanted = b->size + size;
-    if (wanted > b->capacity) {
+    if (wanted > b->capacity || b->data == NULL) {
         size_t grown = b->capacity ? b->capacity * 2 : 64;
         b->capacity = grown > wanted ? grown : wanted;
         b->data = mem_realloc(b->data, b->capacity);
