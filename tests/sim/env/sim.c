@@ -223,8 +223,10 @@ static void queue_wake(struct sim_node *node)
         wait_us = to_due > 0 ? to_due - to_due / 1000000 * node->drift_ppm / 2 : 0;
         wait_us = wait_us > 0 ? wait_us : 1;
     }
-    if (!heap_node_linked(&node->wake.heap) || node->wake.heap.key > sim->now_us + wait_us) {
-        sim_schedule(sim, &node->wake, sim->now_us + wait_us);
+    int64_t at_us = sim->now_us + wait_us;
+    at_us = at_us > node->stalled_until_us ? at_us : node->stalled_until_us;
+    if (!heap_node_linked(&node->wake.heap) || node->wake.heap.key > at_us) {
+        sim_schedule(sim, &node->wake, at_us);
     }
 }
 
