@@ -6,8 +6,8 @@
 typedef __typeof__(((struct describe_quorum_response *)0)->topics.items[0]) described_topic;
 typedef __typeof__(((described_topic *)0)->partitions.items[0]) described_partition;
 
-static void fill_voters(const struct quorum *quorum, described_partition *partition,
-                        struct arena *arena)
+static void fill_voters(const struct quorum *quorum, int16_t version,
+                        described_partition *partition, struct arena *arena)
 {
     int32_t count = quorum->config.voter_count;
     partition->current_voters.items =
@@ -18,7 +18,10 @@ static void fill_voters(const struct quorum *quorum, described_partition *partit
         bool self = peer->voter.id == quorum->config.node_id;
         __typeof__(partition->current_voters.items) state = &partition->current_voters.items[i];
         state->replica_id = peer->voter.id;
-        state->replica_directory_id = self ? quorum->config.directory_id : peer->voter.directory_id;
+        if (version >= 2) { /* older ones cannot carry it */
+            state->replica_directory_id =
+                self ? quorum->config.directory_id : peer->voter.directory_id;
+        }
         state->log_end_offset = self ? log_end(quorum->log) : peer->end_offset;
         state->last_fetch_timestamp = self ? -1 : peer->last_fetch_ms;
         state->last_caught_up_timestamp =
@@ -65,7 +68,7 @@ void quorum_describe(const struct quorum *quorum, int16_t version,
         partition->error_message = wire_str("this node does not lead the metadata quorum");
         return;
     }
-    fill_voters(quorum, partition, arena);
+    fill_voters(quorum, version, partition, arena);
     if (version >= 2) {
         fill_nodes(quorum, response, arena);
     }
