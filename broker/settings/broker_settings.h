@@ -1,8 +1,8 @@
 /* settings: what an operator may set on a broker and on a topic, by Apache Kafka 4.3.1's names.
  *
- * Two tables: broker settings (every row of KafkaConfig, table_*.c) and topic settings (every row of
- * LogConfig, table_topic.c) with the broker setting each falls back to (ServerTopicConfigSynonyms).
- * A row without effect here is known, judged and warned of once.
+ * Two tables: broker settings (every row of KafkaConfig, table_*.c) and topic settings (every row
+ * of LogConfig, table_topic.c) with the broker setting each falls back to
+ * (ServerTopicConfigSynonyms). A row without effect here is known, judged and warned of once.
  *
  * The way: broker_settings_new -> load -> set -> check; from then on read only, and the parsed
  * fields are good. Values without a field are read with settings_*(bs->values, "name") of
@@ -27,11 +27,11 @@ struct broker_settings {
     unsigned roles; /* enum broker_role */
     /* As bound; a host of "" is every interface. */
     struct endpoint_list listeners;
-    /* What clients and other brokers are told: never a controller listener. Port 0: the one bound. */
+    /* What clients and other brokers are told, no controller listeners. Port 0: the one bound. */
     struct endpoint_list advertised;
     struct endpoint_list advertised_controllers;
-    /* Never empty. A lone controller is its own voter, with host "" and port 0 when it has no controller
-     * listener. */
+    /* Never empty. A lone controller is its own voter, with host "" and port 0 when it has no
+     * controller listener. */
     struct voter_list voters;
     const char *inter_broker_listener; /* a name in `advertised`; "" without the broker role */
     /* Names of controller listeners. Empty for a lone combined node that has none. */
@@ -64,7 +64,7 @@ enum err broker_settings_check(struct broker_settings *bs, struct err_text *text
 void broker_settings_warnings(const struct broker_settings *bs,
                               void (*warn)(void *ctx, const char *line), void *ctx);
 
-/* ---- describing ------------------------------------------------------------------------------- */
+/* ---- describing ----------------------------------------------------------------------------- */
 
 /* Kafka's codes of DescribeConfigs (KIP-226, KIP-569). */
 enum config_source {
@@ -90,7 +90,7 @@ struct config_view {
     enum config_source source;
     bool read_only;
     bool sensitive;
-    /* Kafka's: 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password */
+    /* 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password */
     int8_t type;
     const char *doc;
     /* Every place a value stands, the one that wins first. */
@@ -106,8 +106,8 @@ bool broker_config_find(const struct broker_settings *bs, const char *name,
 /* Topic settings in order of name. `override_of` gives the topic's own value or NULL
  * (image_config_value fits behind it); override_of itself may be NULL: no overrides. */
 typedef const char *(*config_override_of)(void *ctx, const char *name);
-bool topic_config_at(const struct broker_settings *bs, size_t index,
-                     config_override_of override_of, void *ctx, struct config_view *out);
+bool topic_config_at(const struct broker_settings *bs, size_t index, config_override_of override_of,
+                     void *ctx, struct config_view *out);
 bool topic_config_find(const struct broker_settings *bs, const char *name,
                        config_override_of override_of, void *ctx, struct config_view *out);
 
@@ -116,11 +116,11 @@ bool topic_config_find(const struct broker_settings *bs, const char *name,
 void broker_settings_help(const struct broker_settings *bs, bool all,
                           void (*line)(void *ctx, const char *line), void *ctx);
 
-/* ---- topics ----------------------------------------------------------------------------------- */
+/* ---- topics --------------------------------------------------------------------------------- */
 
 /* A topic's settings as they hold: its own, else the broker's. Names are Kafka's. */
 struct topic_settings {
-    bool cleanup_delete;  /* cleanup.policy */
+    bool cleanup_delete; /* cleanup.policy */
     bool cleanup_compact;
     const char *compression_type; /* static text */
     int64_t delete_retention_ms;
@@ -163,8 +163,8 @@ bool topic_setting_is_list(const struct broker_settings *bs, const char *name);
 const char *topic_setting_name_at(const struct broker_settings *bs, size_t index);
 
 /* Judges a broker setting's value (AlterConfigs). As topic_setting_check. */
-enum err broker_setting_check(const struct broker_settings *bs, const char *name,
-                              const char *value, struct err_text *text);
+enum err broker_setting_check(const struct broker_settings *bs, const char *name, const char *value,
+                              struct err_text *text);
 bool broker_setting_is_list(const struct broker_settings *bs, const char *name);
 
 #endif

@@ -1,8 +1,9 @@
 /* The rules between settings (KafkaConfig.validateValues), and the parsed fields they lead to.
  *
- * The happy path: node and roles -> listeners -> which of them carry the quorum -> what is advertised ->
- * voters -> directories -> rules between numbers -> the topics' defaults. A later step uses the fields of the
- * earlier ones. Any error leaves fields that may be freed and filled again, nothing else. */
+ * The happy path: node and roles -> listeners -> which of them carry the quorum -> what is
+ * advertised -> voters -> directories -> rules between numbers -> the topics' defaults. A later
+ * step uses the fields of the earlier ones. Any error leaves fields that may be freed and filled
+ * again, nothing else. */
 #include "broker/settings/broker_settings.h"
 
 #include <inttypes.h>
@@ -38,8 +39,8 @@ static enum err check_node(struct broker_settings *bs, struct err_text *text)
     struct setting_list roles = settings_list(bs->values, "process.roles");
     bs->roles = 0;
     for (size_t i = 0; i < roles.count; i++) {
-        unsigned role = strcmp(roles.items[i], "broker") == 0 ? BROKER_ROLE_BROKER
-                                                              : BROKER_ROLE_CONTROLLER;
+        unsigned role =
+            strcmp(roles.items[i], "broker") == 0 ? BROKER_ROLE_BROKER : BROKER_ROLE_CONTROLLER;
         if (bs->roles & role) {
             err_set(text, "'%s' is given twice", roles.items[i]);
             return at(bs, "process.roles", text);
@@ -53,8 +54,9 @@ static enum err check_node(struct broker_settings *bs, struct err_text *text)
     const char *cluster_id = settings_string(bs->values, "cluster.id");
     bs->cluster_id = cluster_id != NULL ? cluster_id : "";
     if (strlen(bs->cluster_id) > 63 || strpbrk(bs->cluster_id, " \t=#!") != NULL) {
-        err_set(text, "'%.100s' is not an id (expected up to 63 characters without blanks, '=', "
-                      "'#' and '!')",
+        err_set(text,
+                "'%.100s' is not an id (expected up to 63 characters without blanks, '=', "
+                "'#' and '!')",
                 bs->cluster_id);
         return at(bs, "cluster.id", text);
     }
@@ -71,8 +73,8 @@ bool broker_settings_is_controller_listener(const struct broker_settings *bs, co
     return false;
 }
 
-/* Without controller.listener.names the listener called CONTROLLER is meant, where there is one or, on a node
- * that is no controller, where the voters' protocol must be known. */
+/* Without controller.listener.names the listener called CONTROLLER is meant, where there is one or,
+ * on a node that is no controller, where the voters' protocol must be known. */
 static const char *const DEFAULT_CONTROLLER_NAMES[] = {"CONTROLLER"};
 
 static void find_controller_names(struct broker_settings *bs)
@@ -114,7 +116,8 @@ static enum err check_ports_and_protocols(struct broker_settings *bs, struct err
     for (size_t i = 0; i < list->count; i++) {
         const struct endpoint *a = &list->items[i];
         if (a->protocol != SECURITY_PLAINTEXT) {
-            err_set(text, "listener %s speaks %s, and this version of Barnabas speaks PLAINTEXT only",
+            err_set(text,
+                    "listener %s speaks %s, and this version of Barnabas speaks PLAINTEXT only",
                     a->name, security_protocol_name(a->protocol));
             return at(bs, "listeners", text);
         }
@@ -273,8 +276,9 @@ static enum err check_inter_broker(struct broker_settings *bs, struct err_text *
     }
     const struct endpoint *e = endpoints_find(&bs->advertised, name);
     if (e == NULL) {
-        err_set(text, "no listener for clients is called %s: set inter.broker.listener.name to one "
-                      "that is",
+        err_set(text,
+                "no listener for clients is called %s: set inter.broker.listener.name to one "
+                "that is",
                 name);
         return at(bs, key, text);
     }

@@ -9,9 +9,9 @@
 static int8_t kafka_type(enum setting_type type)
 {
     static const int8_t codes[] = {
-        [SETTING_BOOL] = 1, [SETTING_STRING] = 2, [SETTING_INT] = 3,
-        [SETTING_SHORT] = 4, [SETTING_LONG] = 5,  [SETTING_DOUBLE] = 6,
-        [SETTING_LIST] = 7, [SETTING_CLASS] = 8,  [SETTING_PASSWORD] = 9,
+        [SETTING_BOOL] = 1,  [SETTING_STRING] = 2, [SETTING_INT] = 3,
+        [SETTING_SHORT] = 4, [SETTING_LONG] = 5,   [SETTING_DOUBLE] = 6,
+        [SETTING_LIST] = 7,  [SETTING_CLASS] = 8,  [SETTING_PASSWORD] = 9,
     };
     ASSERT((size_t)type < sizeof codes);
     return codes[type];
@@ -77,8 +77,8 @@ bool broker_config_find(const struct broker_settings *bs, const char *name, stru
     return true;
 }
 
-/* What stands behind a topic setting that is not overridden: every broker setting given, then the default
- * that would hold without them. */
+/* What stands behind a topic setting that is not overridden: every broker setting given, then the
+ * default that would hold without them. */
 static void add_topic_synonyms(const struct broker_settings *bs, const struct setting_def *def,
                                struct config_view *out)
 {
@@ -128,8 +128,8 @@ static void view_topic(const struct broker_settings *bs, size_t index,
     }
 }
 
-bool topic_config_at(const struct broker_settings *bs, size_t index,
-                     config_override_of override_of, void *ctx, struct config_view *out)
+bool topic_config_at(const struct broker_settings *bs, size_t index, config_override_of override_of,
+                     void *ctx, struct config_view *out)
 {
     for (size_t i = 0; i < settings_table_count(bs->topic_table); i++) {
         const struct setting_def *def = settings_table_at(bs->topic_table, i);

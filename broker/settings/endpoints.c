@@ -84,7 +84,8 @@ static bool name_parse(const char *text, size_t size, char to[ENDPOINT_NAME_BYTE
     return true;
 }
 
-/* Finds NAME in "NAME:PROTOCOL,NAME:PROTOCOL". ERR_NOT_FOUND, or ERR_INVALID for a map that is wrong. */
+/* Finds NAME in "NAME:PROTOCOL,NAME:PROTOCOL". ERR_NOT_FOUND, or ERR_INVALID for a map that is
+ * wrong. */
 static enum err protocol_of(const char *map, const char *name, enum security_protocol *out,
                             struct err_text *text)
 {
@@ -97,7 +98,8 @@ static enum err protocol_of(const char *map, const char *name, enum security_pro
             err_set(text, "'%.*s' is not NAME:PROTOCOL", (int)(size < 80 ? size : 80), at);
             return ERR_INVALID;
         }
-        if (size > 0 && (size_t)(colon - at) == name_size && strncasecmp(at, name, name_size) == 0) {
+        if (size > 0 && (size_t)(colon - at) == name_size &&
+            strncasecmp(at, name, name_size) == 0) {
             const char *word = colon + 1;
             word += strspn(word, " ");
             size_t word_size = strcspn(word, ", ");
@@ -108,8 +110,9 @@ static enum err protocol_of(const char *map, const char *name, enum security_pro
                     return ERR_NONE;
                 }
             }
-            err_set(text, "'%.*s' is no protocol (expected PLAINTEXT, SSL, SASL_PLAINTEXT or "
-                          "SASL_SSL)",
+            err_set(text,
+                    "'%.*s' is no protocol (expected PLAINTEXT, SSL, SASL_PLAINTEXT or "
+                    "SASL_SSL)",
                     (int)(word_size < 80 ? word_size : 80), word);
             return ERR_INVALID;
         }

@@ -1,9 +1,9 @@
 /* endpoints: listeners and voters as text and as structs.
  *
- *   listeners, advertised.listeners   NAME://HOST:PORT,...  (SocketServerConfigs.listenerListToEndPoints)
- *   controller.quorum.voters          ID@HOST:PORT,...      (QuorumConfig.parseVoterConnections)
- *   listener.security.protocol.map    NAME:PROTOCOL,...
- * An IPv6 host stands in brackets. No name is looked up here. */
+ *   listeners, advertised.listeners   NAME://HOST:PORT,...
+ * (SocketServerConfigs.listenerListToEndPoints) controller.quorum.voters          ID@HOST:PORT,...
+ * (QuorumConfig.parseVoterConnections) listener.security.protocol.map    NAME:PROTOCOL,... An IPv6
+ * host stands in brackets. No name is looked up here. */
 #ifndef BROKER_SETTINGS_ENDPOINTS_H
 #define BROKER_SETTINGS_ENDPOINTS_H
 
@@ -48,8 +48,8 @@ struct voter_list {
 };
 
 /* Both fill `out`, freed with the functions below, and on error leave it empty with text that names
- * the item: "'PLAINTEXT//x:1' is not NAME://HOST:PORT". A name given twice is an error. `map` is the
- * text of listener.security.protocol.map; a name that is not in it is an error. */
+ * the item: "'PLAINTEXT//x:1' is not NAME://HOST:PORT". A name given twice is an error. `map` is
+ * the text of listener.security.protocol.map; a name that is not in it is an error. */
 enum err endpoints_parse(struct setting_list listeners, const char *map, struct endpoint_list *out,
                          struct err_text *text);
 /* Port 0 (KIP-853's "not known") is refused; an id given twice is an error. */

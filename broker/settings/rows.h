@@ -1,4 +1,5 @@
-/* How the table_*.c files write a row. Bounds 0, 0 are the type's own; the effect is LIVE or NONE. */
+/* How the table_*.c files write a row. Bounds 0, 0 are the type's own; the effect is LIVE or NONE.
+ */
 #ifndef BROKER_SETTINGS_ROWS_H
 #define BROKER_SETTINGS_ROWS_H
 
@@ -17,15 +18,26 @@ enum {
     .effect = EFFECT_##effect_, .flags = (flags_), .doc = (doc_)
 
 #define TEXT(name, type, default_text, effect, flags, doc)                                         \
-    {ROW(name, type, default_text, effect, flags, doc), .unit = ""}
+    {                                                                                              \
+        ROW(name, type, default_text, effect, flags, doc), .unit = ""                              \
+    }
 #define CHOICE(name, type, default_text, choices_, effect, flags, doc)                             \
-    {ROW(name, type, default_text, effect, flags, doc), .unit = "", .choices = (choices_)}
+    {                                                                                              \
+        ROW(name, type, default_text, effect, flags, doc), .unit = "", .choices = (choices_)       \
+    }
 #define NUMBER(name, type, default_text, min_, max_, unit_, effect, flags, doc)                    \
-    {ROW(name, type, default_text, effect, flags, doc), .unit = (unit_), .min = (min_),            \
-     .max = (max_)}
+    {                                                                                              \
+        ROW(name, type, default_text, effect, flags, doc), .unit = (unit_), .min = (min_),         \
+                                                           .max = (max_)                           \
+    }
 #define REAL(name, default_text, min_, max_, unit_, effect, flags, doc)                            \
-    {ROW(name, DOUBLE, default_text, effect, flags, doc), .unit = (unit_), .double_min = (min_),   \
-     .double_max = (max_)}
-#define END_OF_TABLE {.name = NULL}
+    {                                                                                              \
+        ROW(name, DOUBLE, default_text, effect, flags, doc),                                       \
+            .unit = (unit_), .double_min = (min_), .double_max = (max_)                            \
+    }
+#define END_OF_TABLE                                                                               \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
 
 #endif

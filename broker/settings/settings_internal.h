@@ -6,8 +6,8 @@
 
 enum { TOPIC_SYNONYMS_MAX = 3 };
 
-/* The broker settings a topic setting falls back to, the first that is set wins, else the last one's
- * default. `scale` makes the topic's unit of the broker's (hours to ms). */
+/* The broker settings a topic setting falls back to, the first that is set wins, else the last
+ * one's default. `scale` makes the topic's unit of the broker's (hours to ms). */
 struct topic_synonym {
     const char *name;
     int64_t scale;

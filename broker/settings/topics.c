@@ -104,7 +104,7 @@ void topic_defaults_free(struct broker_settings *bs)
     bs->topic_defaults = NULL;
 }
 
-/* ---- the effective values of one topic -------------------------------------------------------- */
+/* ---- the effective values of one topic ------------------------------------------------------ */
 
 struct resolving {
     const struct broker_settings *bs;
@@ -175,8 +175,7 @@ struct topic_settings topic_settings_resolve(const struct broker_settings *bs,
         .max_message_bytes = int_of(&r, "max.message.bytes"),
         .message_timestamp_after_max_ms = long_of(&r, "message.timestamp.after.max.ms"),
         .message_timestamp_before_max_ms = long_of(&r, "message.timestamp.before.max.ms"),
-        .min_cleanable_dirty_ratio =
-            resolve(&r, "min.cleanable.dirty.ratio", SETTING_DOUBLE).real,
+        .min_cleanable_dirty_ratio = resolve(&r, "min.cleanable.dirty.ratio", SETTING_DOUBLE).real,
         .min_compaction_lag_ms = long_of(&r, "min.compaction.lag.ms"),
         .min_insync_replicas = int_of(&r, "min.insync.replicas"),
         .preallocate = bool_of(&r, "preallocate"),
@@ -229,8 +228,8 @@ enum err topic_setting_check(const struct broker_settings *bs, const char *name,
     return check(bs->topic_table, "topic", name, value, text);
 }
 
-enum err broker_setting_check(const struct broker_settings *bs, const char *name,
-                              const char *value, struct err_text *text)
+enum err broker_setting_check(const struct broker_settings *bs, const char *name, const char *value,
+                              struct err_text *text)
 {
     return check(bs->broker_table, "broker", name, value, text);
 }
@@ -255,7 +254,7 @@ const char *topic_setting_default(const struct broker_settings *bs, const char *
 {
     size_t index;
     return settings_table_index_of(bs->topic_table, name, &index) ? bs->topic_defaults[index]
-                                                                   : NULL;
+                                                                  : NULL;
 }
 
 const char *topic_setting_name_at(const struct broker_settings *bs, size_t index)

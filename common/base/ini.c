@@ -1,9 +1,9 @@
-/* The happy path: inih asks next_line for a line, splits it and calls on_pair; on_pair keeps the pair
- * as pending, since indented lines may follow, and hands over the one before it.
+/* The happy path: inih asks next_line for a line, splits it and calls on_pair; on_pair keeps the
+ * pair as pending, since indented lines may follow, and hands over the one before it.
  *
- * Failure modes: next_line refuses what inih 55 would bend and then reports the end of input, so inih
- * stops; inih itself goes on after a line without '=' and returns that line's number, which wins when it
- * comes before a later complaint. */
+ * Failure modes: next_line refuses what inih 55 would bend and then reports the end of input, so
+ * inih stops; inih itself goes on after a line without '=' and returns that line's number, which
+ * wins when it comes before a later complaint. */
 #include "common/base/ini.h"
 
 #include <ini.h>

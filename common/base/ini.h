@@ -1,9 +1,10 @@
 /* ini: KEY = VALUE lines grouped by [sections], read through inih with line numbers kept.
  *
- * Lines start in the first column. Comments (# or ;) stand on lines of their own. An indented line gives
- * further items of the list key above it; the items are joined with a comma. Sections only group. A line
- * may hold up to 199 bytes. Whatever inih 55 would bend silently (longer lines, text after " ;", an indented
- * line under a key that is no list) is an error that names file and line. */
+ * Lines start in the first column. Comments (# or ;) stand on lines of their own. An indented line
+ * gives further items of the list key above it; the items are joined with a comma. Sections only
+ * group. A line may hold up to 199 bytes. Whatever inih 55 would bend silently (longer lines, text
+ * after " ;", an indented line under a key that is no list) is an error that names file and line.
+ */
 #ifndef COMMON_BASE_INI_H
 #define COMMON_BASE_INI_H
 
@@ -15,7 +16,7 @@
 /* One key with its whole value; strings live until the call returns. */
 struct ini_entry {
     const char *file;
-    int line; /* where the key stands, from 1 */
+    int line;            /* where the key stands, from 1 */
     const char *section; /* "" before the first; at most 49 bytes, as inih cuts it */
     const char *key;
     const char *value;

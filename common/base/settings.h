@@ -1,9 +1,9 @@
 /* settings: tables of named settings, and the values given for them.
  *
- * A table (struct setting_def rows, static data) says what may be set; a store (struct settings) holds what
- * was set and where. Values are text at the edges and typed inside: text is parsed once, when it is set.
- * The rules of reading are Kafka's (ConfigDef.parseType): surrounding blanks do not count, true and false in
- * any case, lists are split at commas and their items trimmed. */
+ * A table (struct setting_def rows, static data) says what may be set; a store (struct settings)
+ * holds what was set and where. Values are text at the edges and typed inside: text is parsed once,
+ * when it is set. The rules of reading are Kafka's (ConfigDef.parseType): surrounding blanks do not
+ * count, true and false in any case, lists are split at commas and their items trimmed. */
 #ifndef COMMON_BASE_SETTINGS_H
 #define COMMON_BASE_SETTINGS_H
 
@@ -53,13 +53,13 @@ struct setting_def {
     const char *doc;
 };
 
-/* ---- tables ----------------------------------------------------------------------------------- */
+/* ---- tables --------------------------------------------------------------------------------- */
 
 /* Rows of several arrays, in order of name. */
 struct settings_table;
 
-/* Each part ends with a row whose name is NULL. The rows must outlive the table. A name given twice, or a
- * default that its own row refuses, is our bug (ASSERT). */
+/* Each part ends with a row whose name is NULL. The rows must outlive the table. A name given
+ * twice, or a default that its own row refuses, is our bug (ASSERT). */
 struct settings_table *settings_table_new(const struct setting_def *const *parts,
                                           size_t part_count);
 void settings_table_free(struct settings_table *table);
@@ -72,7 +72,7 @@ bool settings_table_index_of(const struct settings_table *table, const char *nam
 /* The name nearest to a misspelt one by edit distance; NULL when nothing is near. */
 const char *settings_table_nearest(const struct settings_table *table, const char *name);
 
-/* ---- one value -------------------------------------------------------------------------------- */
+/* ---- one value ------------------------------------------------------------------------------ */
 
 struct setting_list {
     const char *const *items;
@@ -89,16 +89,18 @@ struct setting_value {
     void *memory; /* what string and list point into */
 };
 
-/* ERR_INVALID with text "KEY: 'abc' is not a number (expected 1048576..2147483647 bytes)". On success
- * `out` is freed with setting_value_free. A sensitive value is never repeated in the text. */
+/* ERR_INVALID with text "KEY: 'abc' is not a number (expected 1048576..2147483647 bytes)". On
+ * success `out` is freed with setting_value_free. A sensitive value is never repeated in the text.
+ */
 enum err setting_parse(const struct setting_def *def, const char *value, struct setting_value *out,
                        struct err_text *text);
 void setting_value_free(struct setting_value *value);
-/* "1048576..2147483647 bytes", "true or false", "one of delete, compact": writes into `to`, returns it. */
+/* "1048576..2147483647 bytes", "true or false", "one of delete, compact": writes into `to`, returns
+ * it. */
 const char *setting_expected(const struct setting_def *def, char *to, size_t size);
 const char *setting_type_name(enum setting_type type);
 
-/* ---- a store of values ------------------------------------------------------------------------ */
+/* ---- a store of values ---------------------------------------------------------------------- */
 
 struct settings;
 
@@ -113,8 +115,9 @@ struct settings *settings_new(const struct settings_table *table);
 void settings_free(struct settings *s);
 const struct settings_table *settings_table_of(const struct settings *s);
 
-/* Gives `name` a value. `origin` ("conf/b.ini:12", "--set") begins the text of an error and is kept.
- * ERR_NOT_FOUND: no such setting, the text names the nearest; ERR_INVALID: not such a value. */
+/* Gives `name` a value. `origin` ("conf/b.ini:12", "--set") begins the text of an error and is
+ * kept. ERR_NOT_FOUND: no such setting, the text names the nearest; ERR_INVALID: not such a value.
+ */
 enum err settings_set(struct settings *s, const char *name, const char *value,
                       enum setting_source source, const char *origin, struct err_text *text);
 /* An INI file's text. A key given twice in it is an error. */
@@ -123,7 +126,7 @@ enum err settings_load(struct settings *s, const char *file, const char *data, s
 
 /* Getters. An unknown name, another type, or no value where one is needed is our bug (ASSERT). */
 bool settings_bool(const struct settings *s, const char *name);
-int32_t settings_int(const struct settings *s, const char *name); /* int and short */
+int32_t settings_int(const struct settings *s, const char *name);  /* int and short */
 int64_t settings_long(const struct settings *s, const char *name); /* int, short and long */
 double settings_double(const struct settings *s, const char *name);
 /* string, class and password; NULL when there is no value */

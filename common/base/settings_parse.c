@@ -51,8 +51,7 @@ static void double_bounds(const struct setting_def *def, double *min, double *ma
 
 static void expected_choices(const struct setting_def *def, char *to, size_t size)
 {
-    size_t used =
-        (size_t)snprintf(to, size, def->type == SETTING_LIST ? "a list of " : "one of ");
+    size_t used = (size_t)snprintf(to, size, def->type == SETTING_LIST ? "a list of " : "one of ");
     for (const char *c = def->choices; *c != '\0' && used + 3 < size; c++) {
         if (*c == '|') {
             to[used++] = ',';

@@ -18,8 +18,7 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-struct settings_table *settings_table_new(const struct setting_def *const *parts,
-                                          size_t part_count)
+struct settings_table *settings_table_new(const struct setting_def *const *parts, size_t part_count)
 {
     struct settings_table *t = mem_zalloc(sizeof *t);
     size_t capacity = 0;
@@ -88,7 +87,8 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Levenshtein's distance; a swap of neighbours counts one. Both names are shorter than the limit. */
+/* Levenshtein's distance; a swap of neighbours counts one. Both names are shorter than the limit.
+ */
 static size_t edit_distance(const char *a, size_t a_size, const char *b, size_t b_size)
 {
     size_t rows[3][NEAREST_MAX_BYTES + 1];

@@ -127,7 +127,7 @@ static void lists(void **state)
     list_splice(&a, &b);
     assert_true(list_empty(&b));
     int expected = 0;
-    LIST_FOREACH (node, &a) {
+    LIST_FOREACH(node, &a) {
         struct item *item = CONTAINER_OF(node, struct item, node);
         assert_int_equal(item->number, expected++);
         if (item->number % 2 == 0) {

@@ -46,7 +46,9 @@ static const struct {
     {"# only\n\n ; a comment\n", ""},
     {"a=1", "1 [] a=1\n"},
     {"a=1\nb = two words \r\n", "1 [] a=1\n2 [] b=two words\n"},
-    {"\xEF\xBB\xBF""a=1\n", "1 [] a=1\n"},
+    {"\xEF\xBB\xBF"
+     "a=1\n",
+     "1 [] a=1\n"},
     {"[s]\na:1\n[t u]\nb=\n", "2 [s] a=1\n4 [t u] b=\n"},
     {"list=1\n  2\n\n\t# between\n\t3,\n    4\nb=x;y\n", "1 [] list=1,2,3,4\n7 [] b=x;y\n"},
     {"list=\n  1\n", "1 [] list=1\n"},

@@ -8,7 +8,11 @@
 #include <cmocka.h>
 
 static const struct setting_def ROWS[] = {
-    {.name = "size.bytes", .type = SETTING_INT, .default_text = "10", .min = 1, .max = 100,
+    {.name = "size.bytes",
+     .type = SETTING_INT,
+     .default_text = "10",
+     .min = 1,
+     .max = 100,
      .unit = "bytes"},
     {.name = "age.ms", .type = SETTING_LONG, .unit = "ms"},
     {.name = "small", .type = SETTING_SHORT, .default_text = "-3"},
@@ -20,7 +24,10 @@ static const struct setting_def ROWS[] = {
 static const struct setting_def MORE_ROWS[] = {
     {.name = "words", .type = SETTING_LIST, .default_text = "a, b ,"},
     {.name = "policy", .type = SETTING_LIST, .default_text = "delete", .choices = "compact|delete"},
-    {.name = "level", .type = SETTING_STRING, .default_text = "one", .choices = "one|two",
+    {.name = "level",
+     .type = SETTING_STRING,
+     .default_text = "one",
+     .choices = "one|two",
      .flags = SETTING_ANY_CASE},
     {.name = "secret", .type = SETTING_PASSWORD, .choices = "hush"},
     {.name = "text", .type = SETTING_STRING},

@@ -88,7 +88,8 @@ static void a_file_of_three(void **state)
                                "ssl.keystore.password = hush\n";
     struct broker_settings *bs = broker_settings_new();
     struct err_text text = {""};
-    assert_int_equal(broker_settings_load(bs, "conf/b.ini", file, sizeof file - 1, &text), ERR_NONE);
+    assert_int_equal(broker_settings_load(bs, "conf/b.ini", file, sizeof file - 1, &text),
+                     ERR_NONE);
     assert_int_equal(broker_settings_check(bs, &text), ERR_NONE);
     assert_int_equal(bs->voters.count, 3);
     assert_string_equal(bs->advertised.items[0].host, "b.example");
@@ -126,31 +127,37 @@ static const struct {
 } WRONG[] = {
     {{"log.segment.bytes=abc"},
      "--set: log.segment.bytes: 'abc' is not a number (expected 1048576..2147483647 bytes)"},
-    {{"log.segmnt.bytes=1"}, "--set: unknown setting 'log.segmnt.bytes': did you mean "
-                             "'log.segment.bytes'?"},
+    {{"log.segmnt.bytes=1"},
+     "--set: unknown setting 'log.segmnt.bytes': did you mean "
+     "'log.segment.bytes'?"},
     {{"nonsense"}, "--set nonsense: expected KEY=VALUE"},
-    {{"process.roles="}, "--set: process.roles: no role is given (expected broker, controller or "
-                         "both)"},
-    {{"process.roles=broker,king"}, "--set: process.roles: 'king' is not a valid item (expected a "
-                                    "list of broker, controller)"},
+    {{"process.roles="},
+     "--set: process.roles: no role is given (expected broker, controller or "
+     "both)"},
+    {{"process.roles=broker,king"},
+     "--set: process.roles: 'king' is not a valid item (expected a "
+     "list of broker, controller)"},
     {{"node.id=2", "broker.id=3"}, "--set: broker.id: 3 differs from node.id 2: remove broker.id"},
-    {{"cluster.id=a b"}, "--set: cluster.id: 'a b' is not an id (expected up to 63 characters "
-                         "without blanks, '=', '#' and '!')"},
+    {{"cluster.id=a b"},
+     "--set: cluster.id: 'a b' is not an id (expected up to 63 characters "
+     "without blanks, '=', '#' and '!')"},
     {{"listeners=PLAINTEXT://:9092"},
      "--set: listeners: PLAINTEXT listens on every interface, and others must be told one address: "
      "set advertised.listeners=PLAINTEXT://HOST:9092"},
     {{"listeners=PLAINTEXT://a:1", "advertised.listeners=PLAINTEXT://0.0.0.0:1"},
      "--set: advertised.listeners: PLAINTEXT: '0.0.0.0' is no address others can connect to: name "
      "a host"},
-    {{"listeners=SSL://a:1"}, "--set: listeners: listener SSL speaks SSL, and this version of "
-                              "Barnabas speaks PLAINTEXT only"},
+    {{"listeners=SSL://a:1"},
+     "--set: listeners: listener SSL speaks SSL, and this version of "
+     "Barnabas speaks PLAINTEXT only"},
     {{"listeners=PLAINTEXT://a:1,CONTROLLER://a:1"},
      "--set: listeners: PLAINTEXT and CONTROLLER share port 1: give each its own"},
     {{"listeners=CONTROLLER://a:1"},
      "--set: listeners: a broker needs a listener for clients: add PLAINTEXT://HOST:PORT"},
     {{"listeners="}, "--set: listeners: no listener is given (expected NAME://HOST:PORT)"},
-    {{"process.roles=broker"}, "default: listeners: a node that is only a broker has no controller "
-                               "listener: remove CONTROLLER"},
+    {{"process.roles=broker"},
+     "default: listeners: a node that is only a broker has no controller "
+     "listener: remove CONTROLLER"},
     {{"process.roles=broker", "listeners=PLAINTEXT://a:1"},
      "default: controller.quorum.voters: a node that is only a broker must know the controllers: "
      "set controller.quorum.voters=ID@HOST:PORT,..."},

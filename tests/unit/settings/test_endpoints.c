@@ -22,8 +22,9 @@ static void host_and_port(void **state)
     assert_true(host_port_parse("[::1]:65535", host, &port));
     assert_string_equal(host, "::1");
     assert_int_equal(port, 65535);
-    static const char *const wrong[] = {"",        "host",    "host:",     "host:65536", "host:-1",
-                                        "::1:9092", "[]:9092", "ho st:9092", "host:9092x", "h/:1"};
+    static const char *const wrong[] = {"",           "host",     "host:",   "host:65536",
+                                        "host:-1",    "::1:9092", "[]:9092", "ho st:9092",
+                                        "host:9092x", "h/:1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_false(host_port_parse(wrong[i], host, &port));
     }
@@ -100,7 +101,8 @@ static void voters(void **state)
     assert_int_equal(voters_find(&list, 2)->port, 9095);
     assert_null(voters_find(&list, 4));
     voters_free(&list);
-    static const char *const wrong[] = {"1", "a@b:1", "-1@b:1", "1@b", "1@b:0", "1@:9", "9999999999@b:1"};
+    static const char *const wrong[] = {"1",     "a@b:1", "-1@b:1",        "1@b",
+                                        "1@b:0", "1@:9",  "9999999999@b:1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(voters_parse(list_of(&wrong[i], 1), &list, &text), ERR_INVALID);
         assert_non_null(strstr(text.text, "is not ID@HOST:PORT"));

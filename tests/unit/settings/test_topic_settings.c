@@ -57,8 +57,10 @@ static void broker_then_topic(void **state)
         assert_int_equal(broker_settings_set(bs, sets[i], &text), ERR_NONE);
     }
     assert_int_equal(broker_settings_check(bs, &text), ERR_NONE);
-    struct pair own[] = {{"segment.bytes", " 3145728 "}, {"cleanup.policy", "compact, delete"},
-                         {"retention.bytes", "many"},    {"message.timestamp.type", "LogAppendTime"},
+    struct pair own[] = {{"segment.bytes", " 3145728 "},
+                         {"cleanup.policy", "compact, delete"},
+                         {"retention.bytes", "many"},
+                         {"message.timestamp.type", "LogAppendTime"},
                          {"flush.messages", "9223372036854775807"},
                          {NULL, NULL}};
     struct topic_settings t = topic_settings_resolve(bs, find_pair, own);
