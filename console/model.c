@@ -273,10 +273,14 @@ void model_sort(struct model *draft)
     }
     sort(draft->groups, draft->group_count, sizeof *draft->groups, by_group);
     for (int i = 0; i < draft->group_count; i++) {
-        struct model_group *g = &draft->groups[i];
-        sort(g->offsets, g->offset_count, sizeof *g->offsets, by_offset);
+        model_sort_offsets(&draft->groups[i]);
     }
     sort(draft->quorum.nodes, draft->quorum.node_count, sizeof *draft->quorum.nodes, by_node);
+}
+
+void model_sort_offsets(struct model_group *g)
+{
+    sort(g->offsets, g->offset_count, sizeof *g->offsets, by_offset);
 }
 
 static void *find(const void *key, void *items, int count, size_t item_bytes,
@@ -319,4 +323,12 @@ struct model_group *model_find_group(const struct model *m, const char *group)
 {
     struct model_group key = {.group = group};
     return find(&key, m->groups, m->group_count, sizeof key, by_group);
+}
+
+struct model_offset *model_find_offset(const struct model_group *g, int count, const char *topic,
+                                       int32_t partition)
+{
+    ASSERT(count <= g->offset_count);
+    struct model_offset key = {.topic = topic, .partition = partition};
+    return find(&key, g->offsets, count, sizeof key, by_offset);
 }

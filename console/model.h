@@ -187,6 +187,7 @@ struct model_replica *model_set_replicas(struct model *draft, struct model_parti
 struct model_group *model_set_groups(struct model *draft, int count);
 /* Puts arrays into the order promised above. Call when names and numbers are in. */
 void model_sort(struct model *draft);
+void model_sort_offsets(struct model_group *g);
 
 bool model_topic_is_internal(const char *name);
 struct model_broker *model_find_broker(const struct model *m, int32_t id);
@@ -195,6 +196,9 @@ struct model_partition *model_find_partition(const struct model *m, const char *
                                              int32_t partition);
 struct model_replica *model_find_replica(const struct model_partition *p, int32_t broker);
 struct model_group *model_find_group(const struct model *m, const char *group);
+/* Among the first `count` offsets, which must be in order. */
+struct model_offset *model_find_offset(const struct model_group *g, int count, const char *topic,
+                                       int32_t partition);
 
 /* What is wrong with a partition, worst first. */
 enum model_fault {
@@ -218,16 +222,21 @@ struct model_counts {
     int64_t brokers_missing;
     int64_t topics;
     int64_t partitions;
-    int64_t offline; /* each of these three includes the partitions of the worse ones */
-    int64_t under_min_isr;
-    int64_t under_replicated;
+    int64_t offline;
+    int64_t under_min_isr;    /* offline ones too: nobody can write to them with acks=all */
+    int64_t under_replicated; /* by replicas and ISR alone, whatever else is wrong */
     int64_t not_preferred;
     int64_t groups;
 };
 /* Marks where the part they come from is not read. */
 struct model_counts model_count(const struct model *m);
 
-enum model_verdict { MODEL_VERDICT_UNKNOWN, MODEL_VERDICT_OK, MODEL_VERDICT_WARNING, MODEL_VERDICT_CRITICAL };
+enum model_verdict {
+    MODEL_VERDICT_UNKNOWN,
+    MODEL_VERDICT_OK,
+    MODEL_VERDICT_WARNING,
+    MODEL_VERDICT_CRITICAL
+};
 enum model_verdict model_judge(const struct model *m);
 const char *model_verdict_name(enum model_verdict v); /* "ok", "warning", "critical", "unknown" */
 

@@ -1,0 +1,30 @@
+/* barnabas: the operator console. */
+#include <locale.h>
+#include <stdio.h>
+
+#include "console/app.h"
+#include "console/once.h"
+#include "console/options.h"
+#include "console/text.h"
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    struct err_text text;
+    setlocale(LC_ALL, "");
+    setlocale(LC_NUMERIC, "C"); /* JSON and numbers read alike everywhere */
+    text_init();
+    if (options_parse(argc, argv, &o, &text) != ERR_NONE) {
+        fprintf(stderr, "barnabas: %s\n", text.text);
+        return 2;
+    }
+    if (o.help) {
+        options_help(stdout);
+        return 0;
+    }
+    if (o.version) {
+        printf("barnabas %s\n", BARNABAS_VERSION);
+        return 0;
+    }
+    return o.once ? once_run(&o) : app_run(&o);
+}

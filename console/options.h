@@ -1,0 +1,29 @@
+/* options: the command line. One table feeds the parser, --help and the manual. */
+#ifndef CONSOLE_OPTIONS_H
+#define CONSOLE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/base/err.h"
+#include "console/view.h"
+
+enum output_format { FORMAT_TABLE, FORMAT_JSON };
+
+struct options {
+    const char *bootstrap; /* borrowed from argv */
+    bool once;
+    enum view_id view; /* of --once */
+    enum output_format format;
+    int64_t timeout_ms;
+    int64_t interval_ms;
+    bool version;
+    bool help;
+};
+
+/* ERR_INVALID with a text that names the argument and says what was expected. */
+enum err options_parse(int argc, char **argv, struct options *out, struct err_text *text);
+void options_help(FILE *to);
+
+#endif
