@@ -287,7 +287,11 @@ static void move_between(struct work *work, struct env_fs *fs)
 
 static void move_between_synced(struct work *work, struct env_fs *fs)
 {
-    move_between(work, fs);
+    note(work, env_fs_mkdir(fs, "/data/x", &work->text));
+    note(work, env_fs_mkdir(fs, "/data/y", &work->text));
+    sync_dir(work, fs, "/data");
+    env_file_unref(open_file(work, fs, "/data/x/f", ENV_OPEN_CREATE));
+    note(work, env_fs_rename(fs, "/data/x/f", "/data/y/f", &work->text));
     sync_dir(work, fs, "/data/y"); /* one of the two is enough for both */
 }
 
