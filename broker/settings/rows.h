@@ -1,5 +1,4 @@
-/* How the table_*.c files write a row. Bounds 0, 0 are the type's own; the effect is LIVE or NONE.
- */
+/* How the table_*.c files write a row. Bounds 0, 0 are the type's own; effects are LIVE and NONE. */
 #ifndef BROKER_SETTINGS_ROWS_H
 #define BROKER_SETTINGS_ROWS_H
 

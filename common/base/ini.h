@@ -3,8 +3,7 @@
  * Lines start in the first column. Comments (# or ;) stand on lines of their own. An indented line
  * gives further items of the list key above it; the items are joined with a comma. Sections only
  * group. A line may hold up to 199 bytes. Whatever inih 55 would bend silently (longer lines, text
- * after " ;", an indented line under a key that is no list) is an error that names file and line.
- */
+ * after " ;", an indented line under a key that is no list) is an error that says where. */
 #ifndef COMMON_BASE_INI_H
 #define COMMON_BASE_INI_H
 

@@ -90,8 +90,7 @@ struct setting_value {
 };
 
 /* ERR_INVALID with text "KEY: 'abc' is not a number (expected 1048576..2147483647 bytes)". On
- * success `out` is freed with setting_value_free. A sensitive value is never repeated in the text.
- */
+ * success `out` is freed with setting_value_free. A secret is never repeated in the text. */
 enum err setting_parse(const struct setting_def *def, const char *value, struct setting_value *out,
                        struct err_text *text);
 void setting_value_free(struct setting_value *value);
@@ -116,8 +115,7 @@ void settings_free(struct settings *s);
 const struct settings_table *settings_table_of(const struct settings *s);
 
 /* Gives `name` a value. `origin` ("conf/b.ini:12", "--set") begins the text of an error and is
- * kept. ERR_NOT_FOUND: no such setting, the text names the nearest; ERR_INVALID: not such a value.
- */
+ * kept. ERR_NOT_FOUND: no such setting, the text names the nearest; ERR_INVALID: a wrong value. */
 enum err settings_set(struct settings *s, const char *name, const char *value,
                       enum setting_source source, const char *origin, struct err_text *text);
 /* An INI file's text. A key given twice in it is an error. */

@@ -87,8 +87,7 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Levenshtein's distance; a swap of neighbours counts one. Both names are shorter than the limit.
- */
+/* Levenshtein's distance; a swap of neighbours counts one. Both names are within the limit. */
 static size_t edit_distance(const char *a, size_t a_size, const char *b, size_t b_size)
 {
     size_t rows[3][NEAREST_MAX_BYTES + 1];
