@@ -33,6 +33,13 @@ struct list_offsets {
     int32_t waiting;
 };
 
+/* Versions below 4 cannot carry an epoch. */
+static void set_epoch(const struct request *request, struct list_offsets_response_partition *out,
+                      int32_t leader_epoch)
+{
+    out->leader_epoch = request->header.api_version >= 4 ? leader_epoch : -1;
+}
+
 static void on_found(struct log_lookup *lookup)
 {
     struct lookup_part *part = lookup->ctx;
@@ -41,7 +48,7 @@ static void on_found(struct log_lookup *lookup)
         if (lookup->error == ERR_NONE) {
             part->out->offset = lookup->offset;
             part->out->timestamp = lookup->offset >= 0 ? lookup->found_timestamp_ms : -1;
-            part->out->leader_epoch = lookup->leader_epoch;
+            set_epoch(whole->request, part->out, lookup->leader_epoch);
         } else {
             part->out->error_code = lookup->error == ERR_CANCELLED ? KAFKA_NOT_LEADER_OR_FOLLOWER
                                                                    : KAFKA_KAFKA_STORAGE_ERROR;
@@ -88,7 +95,7 @@ static void answer_latest(struct request *request, struct list_offsets_response_
         return;
     }
     out->offset = consumer ? replica_high_watermark(replica) : log_end(replica_log(replica));
-    out->leader_epoch = replica_leader_epoch(replica);
+    set_epoch(request, out, replica_leader_epoch(replica));
 }
 
 static void answer_one(struct list_offsets *whole, const struct image_topic *topic,
@@ -120,7 +127,7 @@ static void answer_one(struct list_offsets *whole, const struct image_topic *top
     case TIME_EARLIEST:
     case TIME_EARLIEST_LOCAL:
         out->offset = log_start(log);
-        out->leader_epoch = log_epoch_at(log, log_start(log));
+        set_epoch(request, out, log_epoch_at(log, log_start(log)));
         return;
     case TIME_LATEST_TIERED:
     case TIME_EARLIEST_PENDING_UPLOAD:
