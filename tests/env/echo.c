@@ -1,5 +1,6 @@
-/* Happy path: frame -> queue -> job {write, sync} -> done: answer the frames of that job, start the next.
- * Failure: a write or sync that fails stops the echo; it closes what is open and answers no more. */
+/* Happy path: frame -> queue -> job {write, sync} -> done: answer the frames of that job, start the
+ * next. Failure: a write or sync that fails stops the echo; it closes what is open and answers no
+ * more. */
 #include "tests/env/echo.h"
 
 #include <stdio.h>
@@ -92,8 +93,7 @@ static void open_run(struct env_job *job, struct env_fs *fs)
 {
     struct echo *echo = CONTAINER_OF(job, struct echo, job);
     struct env_file *file = NULL;
-    enum err e =
-        env_fs_open(fs, echo->path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &file, &echo->text);
+    enum err e = env_fs_open(fs, echo->path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &file, &echo->text);
     if (e == ERR_NONE) {
         echo->file = file;
         e = recover(echo, fs);
@@ -169,8 +169,7 @@ static void append(struct echo *echo)
     }
     list_splice(&echo->writing, &echo->queue);
     echo->out.size = 0;
-    LIST_FOREACH(node, &echo->writing)
-    {
+    LIST_FOREACH(node, &echo->writing) {
         const struct waiting *waiting = CONTAINER_OF(node, struct waiting, node);
         uint8_t *head = bytes_extend(&echo->out, HEAD_BYTES);
         put_u32(head, (uint32_t)waiting->frame->size);
@@ -202,8 +201,7 @@ static void append_done(struct env_job *job)
         return;
     }
     echo->size += (int64_t)echo->out.size;
-    LIST_FOREACH(node, &echo->writing)
-    {
+    LIST_FOREACH(node, &echo->writing) {
         const struct waiting *waiting = CONTAINER_OF(node, struct waiting, node);
         struct buf *length = buf_new(4);
         length->size = 4;

@@ -1,8 +1,8 @@
-/* echo: the smallest core. It listens, appends every frame to a file, and sends it back once the file is
- * synced: what came back must be in the file after any crash. And a client that counts.
+/* echo: the smallest core. It listens, appends every frame to a file, and sends it back once the
+ * file is synced: what came back must be in the file after any crash. And a client that counts.
  *
- * The file is records of {int32 size, uint32 crc32c, bytes}; what a crash tore off the end is cut when
- * the echo starts. Frames that arrive while a job runs are the next job's (group commit). */
+ * The file is records of {int32 size, uint32 crc32c, bytes}; what a crash tore off the end is cut
+ * when the echo starts. Frames that arrive while a job runs are the next job's (group commit). */
 #ifndef TESTS_ENV_ECHO_H
 #define TESTS_ENV_ECHO_H
 
@@ -10,8 +10,8 @@
 
 struct echo;
 
-/* Opens `path` (its directory exists), recovers, listens on `host`:`port`; then calls `ready` once, with
- * an error's text or NULL. */
+/* Opens `path` (its directory exists), recovers, listens on `host`:`port`; then calls `ready` once,
+ * with an error's text or NULL. */
 struct echo *echo_new(struct env *env, const char *path, const char *host, uint16_t port,
                       void (*ready)(void *ctx, const char *error), void *ctx);
 uint16_t echo_port(const struct echo *echo);
@@ -25,8 +25,8 @@ void echo_free(struct echo *echo);
 size_t echo_scan(const uint8_t *data, size_t size,
                  void (*each)(void *ctx, const uint8_t *record, size_t record_size), void *ctx);
 
-/* Sends frames 0, 1, 2 ... up to `total`, several at a time; dials again when the connection ends and
- * sends again what was not answered. */
+/* Sends frames 0, 1, 2 ... up to `total`, several at a time; dials again when the connection ends
+ * and sends again what was not answered. */
 struct echo_client {
     struct env *env;
     const char *host;

@@ -62,7 +62,8 @@ void suite_job_init(struct suite_job *job, struct env_world *w,
         .job = {.run = job_run, .done = job_done}, .body = body, .world = w, .ctx = ctx};
 }
 
-void suite_do(struct env_world *w, void (*body)(struct suite_job *job, struct env_fs *fs), void *ctx)
+void suite_do(struct env_world *w, void (*body)(struct suite_job *job, struct env_fs *fs),
+              void *ctx)
 {
     struct suite_job job;
     suite_job_init(&job, w, body, ctx);

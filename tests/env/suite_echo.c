@@ -58,8 +58,8 @@ static void echo_answers_what_it_keeps(struct env_world *w)
         run->ready = false;
         suite_wait(w, &run->ready);
         for (int i = 0; i < CLIENTS; i++) {
-            SUITE_CALL(echo_client_start(&run->clients[i], w->env, w->host, echo_port(run->echo),
-                                         FRAMES));
+            SUITE_CALL(
+                echo_client_start(&run->clients[i], w->env, w->host, echo_port(run->echo), FRAMES));
         }
         suite_wait_for(w, all_over, run);
         for (int i = 0; i < CLIENTS; i++) {

@@ -51,8 +51,7 @@ static void opening(struct suite_job *j, struct env_fs *fs)
     JOB_CHECK(j, env_fs_open(fs, path, WRITE_NEW | ENV_OPEN_EXCLUSIVE, &file, &text) == ERR_NONE);
     JOB_CHECK(j, put(fs, file, "one", 0) == ERR_NONE);
     env_file_unref(file);
-    JOB_CHECK(j,
-              env_fs_open(fs, path, WRITE_NEW | ENV_OPEN_EXCLUSIVE, &file, &text) == ERR_EXISTS);
+    JOB_CHECK(j, env_fs_open(fs, path, WRITE_NEW | ENV_OPEN_EXCLUSIVE, &file, &text) == ERR_EXISTS);
     JOB_CHECK(j, tells(&text, path));
     JOB_CHECK(j, env_fs_open(fs, path, WRITE_NEW, &file, &text) == ERR_NONE);
     JOB_CHECK(j, holds(fs, file, "one", 3));
@@ -65,8 +64,8 @@ static void opening(struct suite_job *j, struct env_fs *fs)
     JOB_CHECK(j, env_fs_lock(fs, file, &text) != ERR_NONE); /* not open for writing */
     JOB_CHECK(j, holds(fs, file, "one", 3));
     env_file_unref(file);
-    JOB_CHECK(j, env_fs_open(fs, path, ENV_OPEN_WRITE | ENV_OPEN_TRUNCATE, &file, &text) ==
-                     ERR_NONE);
+    JOB_CHECK(j,
+              env_fs_open(fs, path, ENV_OPEN_WRITE | ENV_OPEN_TRUNCATE, &file, &text) == ERR_NONE);
     JOB_CHECK(j, holds(fs, file, "", 0));
     env_file_unref(file);
     JOB_CHECK(j, env_fs_open(fs, suite_path(j, "absent/file"), WRITE_NEW, &file, &text) ==
@@ -311,7 +310,9 @@ static void whole_files_are_replaced_and_slurped(struct env_world *w)
     suite_do(w, whole_files, NULL);
 }
 
+/* clang-format off */
 #define TEST(name) {#name, name}
+/* clang-format on */
 const struct suite_test suite_file_tests[] = {
     TEST(files_open_as_asked),
     TEST(bytes_go_in_and_out),

@@ -24,8 +24,8 @@ extern const struct suite_test suite_file_tests[];
 extern const struct suite_test suite_net_tests[];
 extern const struct suite_test suite_echo_tests[];
 
-/* How deep we are in callbacks and in calls into env. A callback that begins at a depth other than 0 was
- * made from inside a call: SUITE_ENTER fails the test. */
+/* How deep we are in callbacks and in calls into env. A callback that begins at a depth other than
+ * 0 was made from inside a call: SUITE_ENTER fails the test. */
 extern int suite_depth;
 #define SUITE_ENTER() assert_int_equal(suite_depth++, 0)
 #define SUITE_LEAVE() (suite_depth--)
@@ -67,7 +67,8 @@ struct suite_job {
 void suite_job_init(struct suite_job *job, struct env_world *w,
                     void (*body)(struct suite_job *job, struct env_fs *fs), void *ctx);
 /* Runs `body` on a lane of its own and waits for it. */
-void suite_do(struct env_world *w, void (*body)(struct suite_job *job, struct env_fs *fs), void *ctx);
+void suite_do(struct env_world *w, void (*body)(struct suite_job *job, struct env_fs *fs),
+              void *ctx);
 /* dir/name, valid until the job's next call. */
 const char *suite_path(struct suite_job *job, const char *name);
 

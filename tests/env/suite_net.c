@@ -1,5 +1,5 @@
-/* Listening, dialling, frames. One side of each test is `home` (accepted), the other `away` (dialled);
- * both live in the same env. */
+/* Listening, dialling, frames. One side of each test is `home` (accepted), the other `away`
+ * (dialled); both live in the same env. */
 #include "tests/env/suite_internal.h"
 
 enum { MAX_FRAME = 8 << 20, FRAMES_KEPT = 512 };
@@ -443,8 +443,7 @@ static void a_pause_within_a_burst_holds_the_rest(struct env_world *w)
     SUITE_CALL(send_frame(w, pair->away.conn, "one", 3));
     want(&pair->home, 1);
     SUITE_CALL(env_conn_pause(w->env, pair->home.conn, true);
-               send_frame(w, pair->away.conn, "two", 3);
-               env_close(w->env, pair->away.conn, true));
+               send_frame(w, pair->away.conn, "two", 3); env_close(w->env, pair->away.conn, true));
     pair->away.connected = false;
     suite_pass(w, 30);
     assert_int_equal(pair->home.frame_count, 1);
@@ -560,7 +559,9 @@ static void a_handle_is_not_used_again(struct env_world *w)
     pair_free(pair);
 }
 
+/* clang-format off */
 #define TEST(name) {#name, name}
+/* clang-format on */
 const struct suite_test suite_net_tests[] = {
     TEST(a_listener_accepts_dials),
     TEST(a_taken_port_is_in_use),

@@ -247,8 +247,8 @@ static void chain_body(struct suite_job *job, struct env_fs *fs)
     struct err_text text;
     int calls = (job - chain->jobs) % 3 == 0 ? 3 : 0; /* long ones and short ones */
     for (int i = 0; i < calls; i++) {
-        JOB_CHECK(job, env_fs_space(fs, job->world->dir, &free_bytes, &total_bytes, &text) ==
-                           ERR_NONE);
+        JOB_CHECK(job,
+                  env_fs_space(fs, job->world->dir, &free_bytes, &total_bytes, &text) == ERR_NONE);
         JOB_CHECK(job, free_bytes > 0 && free_bytes <= total_bytes);
     }
     int place = atomic_fetch_add(&chain->ran, 1);
@@ -287,7 +287,7 @@ static void a_lane_keeps_order(struct env_world *w)
                submit_links(w, chain, lane, 0, CHAIN / 2));
     assert_int_equal(chain->done_count, 0);
     suite_wait(w, &chain->some_done);
-    /* The others while some are pending or run; closed with its jobs pending it goes with the last. */
+    /* The others while some are pending or run; closed with jobs pending, it goes with the last. */
     SUITE_CALL(submit_links(w, chain, lane, CHAIN / 2, CHAIN); env_lane_close(w->env, lane));
     suite_wait(w, &chain->all_done);
     assert_int_equal(atomic_load(&chain->overlaps), 0);
@@ -319,8 +319,8 @@ static void meet(struct suite_job *job, struct env_fs *fs, struct meeting *meeti
     int64_t total_bytes;
     struct err_text text;
     for (long i = 0; i < 3000000 && !atomic_load(&meeting->here[1 - me]); i++) {
-        JOB_CHECK(job, env_fs_space(fs, job->world->dir, &free_bytes, &total_bytes, &text) ==
-                           ERR_NONE);
+        JOB_CHECK(job,
+                  env_fs_space(fs, job->world->dir, &free_bytes, &total_bytes, &text) == ERR_NONE);
     }
     JOB_CHECK(job, atomic_load(&meeting->here[1 - me]));
 }
@@ -388,7 +388,9 @@ static void done_may_submit_and_close(struct env_world *w)
     assert_int_equal(relay.left, 0);
 }
 
+/* clang-format off */
 #define TEST(name) {#name, name}
+/* clang-format on */
 const struct suite_test suite_time_tests[] = {
     TEST(time_stands_within_a_turn),
     TEST(time_never_goes_back),

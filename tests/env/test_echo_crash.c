@@ -1,5 +1,5 @@
-/* The echo core under crashes: every frame that was answered is in the file, and once more whole after
- * every kind of crash, at every file operation; and the same seed gives the same run. */
+/* The echo core under crashes: every frame that was answered is in the file, and once more whole
+ * after every kind of crash, at every file operation; and the same seed gives the same run. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

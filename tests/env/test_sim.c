@@ -14,7 +14,8 @@ struct sim_world {
 
 static uint64_t seed;
 
-static bool run_until(struct env_world *world, bool (*reached)(void *ctx), void *ctx, int64_t for_ms)
+static bool run_until(struct env_world *world, bool (*reached)(void *ctx), void *ctx,
+                      int64_t for_ms)
 {
     return sim_run_until(((struct sim_world *)world)->sim, reached, ctx, for_ms, 0);
 }

@@ -91,10 +91,8 @@ static struct scene *open_scene(uint64_t seed, bool connect)
     s->sim = sim_new(&(struct sim_options){.seed = seed});
     s->a = sim_node_new(s->sim, "a", "10.0.0.1");
     s->b = sim_node_new(s->sim, "b", "10.0.0.2");
-    s->listener = (struct env_listener){.events = &events_a,
-                                        .max_frame_bytes = 1000,
-                                        .accepted = on_accepted,
-                                        .listener_ctx = s};
+    s->listener = (struct env_listener){
+        .events = &events_a, .max_frame_bytes = 1000, .accepted = on_accepted, .listener_ctx = s};
     assert_int_equal(env_listen(sim_node_env(s->a), &s->listener, "10.0.0.1", 9092, NULL),
                      ERR_NONE);
     if (connect) {

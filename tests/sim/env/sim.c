@@ -219,7 +219,8 @@ static void queue_wake(struct sim_node *node)
     }
     int64_t wait_us = 0;
     if (wait_ms > 0) {
-        int64_t to_due = (node->env.now_ms + wait_ms) * 1000 - counted_us(node) - node->mono_start_us;
+        int64_t to_due =
+            (node->env.now_ms + wait_ms) * 1000 - counted_us(node) - node->mono_start_us;
         wait_us = to_due > 0 ? to_due - to_due / 1000000 * node->drift_ppm / 2 : 0;
         wait_us = wait_us > 0 ? wait_us : 1;
     }
@@ -384,9 +385,8 @@ struct sim_node *sim_node_new(struct sim *sim, const char *name, const char *hos
     node->clock_from_us = sim->now_us;
     node->clock_base_us = sim->now_us;
     node->mono_start_us = sim_between(sim, 0, INT64_C(100000000000));
-    node->trace = (struct trace){.level = sim->sink != NULL ? TRACE_DEBUG : TRACE_ERROR,
-                                 .sink = trace_sink,
-                                 .ctx = node};
+    node->trace = (struct trace){
+        .level = sim->sink != NULL ? TRACE_DEBUG : TRACE_ERROR, .sink = trace_sink, .ctx = node};
     node->wake = (struct sim_event){.node = node, .fire = wake_fire};
     sim_disk_init(&node->disk, sim);
     sim_jobs_init(node);

@@ -1,25 +1,27 @@
 /* sim: the world of broker/env, simulated: time, chance, disks and a network, from one seed.
  *
- * A universe (struct sim) holds nodes. Each node has a struct env for its core, a clock, a disk and an
- * address. Nothing happens but inside sim_step, which takes the next event of one queue, moves virtual
- * time to it and lets it run: one turn of one core, one file operation of one job, one packet. The same
- * seed and the same calls give the same events; sim_hash tells two runs apart.
+ * A universe (struct sim) holds nodes. Each node has a struct env for its core, a clock, a disk and
+ * an address. Nothing happens but inside sim_step, which takes the next event of one queue, moves
+ * virtual time to it and lets it run: one turn of one core, one file operation of one job, one
+ * packet. The same seed and the same calls give the same events; sim_hash tells two runs apart.
  *
  * CRASHES. sim_node_crash takes a node away between two events: timers, posts, queued jobs and
- * connections are dropped without a call. A job that stands in the middle of its file operations is run
- * to its end with every further operation answering ERR_CANCELLED and changing nothing, so that what it
- * holds on its stack is released; its `done` is never called. Jobs must therefore end when operations
- * fail. Jobs that had not begun are forgotten. The memory of the node's core is the test's to free, after
- * the crash and before sim_node_restart: until then every call on the node's env is harmless and without
- * effect. Memory of jobs in flight must be reachable from the core, as it must be on any early stop.
+ * connections are dropped without a call. A job that stands in the middle of its file operations is
+ * run to its end with every further operation answering ERR_CANCELLED and changing nothing, so that
+ * what it holds on its stack is released; its `done` is never called. Jobs must therefore end when
+ * operations fail. Jobs that had not begun are forgotten. The memory of the node's core is the
+ * test's to free, after the crash and before sim_node_restart: until then every call on the node's
+ * env is harmless and without effect. Memory of jobs in flight must be reachable from the core, as
+ * it must be on any early stop.
  *
- * THE DISK. What is written is volatile until synced. At a power failure every unsynced write is kept,
- * lost or torn, by 4 KiB and 512 byte blocks, independently; unsynced truncations are kept or lost;
- * unsynced changes of names survive as a prefix of each directory's changes (a rename between directories
- * counts in both). A killed process loses nothing but the write it stood in, which may be torn.
+ * THE DISK. What is written is volatile until synced. At a power failure every unsynced write is
+ * kept, lost or torn, by 4 KiB and 512 byte blocks, independently; unsynced truncations are kept or
+ * lost; unsynced changes of names survive as a prefix of each directory's changes (a rename between
+ * directories counts in both). A killed process loses nothing but the write it stood in, which may
+ * be torn.
  *
- * THE NETWORK. Streams of bytes between addresses, cut at random, delayed by the path's distribution,
- * in order. Blocked paths hold packets until the sender gives up (ERR_TIMEOUT). */
+ * THE NETWORK. Streams of bytes between addresses, cut at random, delayed by the path's
+ * distribution, in order. Blocked paths hold packets until the sender gives up (ERR_TIMEOUT). */
 #ifndef TESTS_SIM_ENV_SIM_H
 #define TESTS_SIM_ENV_SIM_H
 
@@ -32,7 +34,8 @@
 struct sim;
 struct sim_node;
 
-/* ---- the universe ----------------------------------------------------------------------------- */
+/* ---- the universe
+ * ----------------------------------------------------------------------------- */
 
 struct sim_options {
     uint64_t seed;
@@ -55,31 +58,33 @@ uint64_t sim_events(const struct sim *sim);
 
 /* Runs one event. False when nothing waits. Not from inside a turn. */
 bool sim_step(struct sim *sim);
-/* Steps until `reached` (NULL: never) says so, `for_ms` of virtual time have passed, `max_events` ran
- * (0: no bound) or nothing waits. True when reached. Time then stands at the last event, or at the end
- * of for_ms when that is what ended it. */
+/* Steps until `reached` (NULL: never) says so, `for_ms` of virtual time have passed, `max_events`
+ * ran (0: no bound) or nothing waits. True when reached. Time then stands at the last event, or at
+ * the end of for_ms when that is what ended it. */
 bool sim_run_until(struct sim *sim, bool (*reached)(void *ctx), void *ctx, int64_t for_ms,
                    uint64_t max_events);
 void sim_run_for(struct sim *sim, int64_t for_ms);
-/* Calls `fire` at a virtual time, outside any turn: the place for scripted crashes and partitions. */
+/* Calls `fire` at a virtual time, outside any turn: the place for scripted crashes and
+ * partitions. */
 void sim_at(struct sim *sim, int64_t at_us, void (*fire)(void *ctx), void *ctx);
 /* A line of the test's own in the event trace. */
 void sim_note(struct sim *sim, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- nodes ------------------------------------------------------------------------------------ */
+/* ---- nodes
+ * ------------------------------------------------------------------------------------ */
 
 enum { SIM_NODES_MAX = 64 };
 
-/* `host` is its address ("10.0.0.1"); `name` resolves to it. Starts up, with an empty disk that has the
- * directory /data. Lives as long as the universe. */
+/* `host` is its address ("10.0.0.1"); `name` resolves to it. Starts up, with an empty disk that has
+ * the directory /data. Lives as long as the universe. */
 struct sim_node *sim_node_new(struct sim *sim, const char *name, const char *host);
 struct env *sim_node_env(struct sim_node *node);
 const char *sim_node_name(const struct sim_node *node);
 bool sim_node_up(const struct sim_node *node);
 
 enum sim_crash {
-    SIM_KILL,     /* the process dies: disk caches live on, peers are told, dials are refused */
-    SIM_POWER,    /* the machine dies: unsynced state is at chance; peers are told as if by a reset */
+    SIM_KILL,  /* the process dies: disk caches live on, peers are told, dials are refused */
+    SIM_POWER, /* the machine dies: unsynced state is at chance; peers are told as if by a reset */
     SIM_POWER_CUT /* as SIM_POWER, but peers hear nothing: they time out, dials get no answer */
 };
 
@@ -94,12 +99,13 @@ void sim_node_restart(struct sim_node *node);
 /* Nothing of the node runs for so long (a paused virtual machine). */
 void sim_node_stall(struct sim_node *node, int64_t for_us);
 
-/* The wall clock's distance from virtual time, and how fast both clocks of the node run, in parts per
- * million too fast (negative: too slow). */
+/* The wall clock's distance from virtual time, and how fast both clocks of the node run, in parts
+ * per million too fast (negative: too slow). */
 void sim_node_wall_offset(struct sim_node *node, int64_t offset_ms);
 void sim_node_drift(struct sim_node *node, int64_t drift_ppm);
 
-/* ---- the disk --------------------------------------------------------------------------------- */
+/* ---- the disk
+ * --------------------------------------------------------------------------------- */
 
 enum sim_op {
     SIM_OPEN,
@@ -122,13 +128,14 @@ enum sim_op {
 
 /* File operations done by the node's jobs since it was made. */
 uint64_t sim_disk_ops(const struct sim_node *node);
-/* From now on the nth operation (1 is the next) among those in the mask (1U << SIM_WRITE ...) whose path
- * contains `path_part` (NULL: any; kept by the caller) fails with `error`; with `forever` so does every
- * later one. At most 8 at a time. */
+/* From now on the nth operation (1 is the next) among those in the mask (1U << SIM_WRITE ...) whose
+ * path contains `path_part` (NULL: any; kept by the caller) fails with `error`; with `forever` so
+ * does every later one. At most 8 at a time. */
 void sim_disk_fail(struct sim_node *node, unsigned op_mask, const char *path_part, uint64_t nth,
                    enum err error, bool forever);
 void sim_disk_heal(struct sim_node *node); /* forgets all of sim_disk_fail */
-/* The volume's size; what would go beyond is ERR_NO_SPACE, after part of it may have been written. */
+/* The volume's size; what would go beyond is ERR_NO_SPACE, after part of it may have been
+ * written. */
 void sim_disk_limit(struct sim_node *node, int64_t total_bytes);
 /* No operation ends before so much time has passed. */
 void sim_disk_stall(struct sim_node *node, int64_t for_us);
@@ -158,7 +165,8 @@ void sim_disk_walk(const struct sim_node *node, const char *path,
                    void (*each)(void *ctx, const char *path, const uint8_t *data, size_t size),
                    void *ctx);
 
-/* ---- the network ------------------------------------------------------------------------------ */
+/* ---- the network
+ * ------------------------------------------------------------------------------ */
 
 struct sim_path {
     int64_t delay_min_us; /* one way */
@@ -175,7 +183,8 @@ void sim_partition(struct sim_node *a, struct sim_node *b, bool apart);   /* bot
 void sim_isolate(struct sim_node *node, bool apart);                      /* from every other */
 /* Resets every connection between the two; both sides are told ERR_CLOSED. */
 void sim_reset(struct sim_node *a, struct sim_node *b);
-/* How long a sender waits on a blocked path, and a silent peer is believed in (60 s); and a dial (10 s). */
+/* How long a sender waits on a blocked path, and a silent peer is believed in (60 s); and a dial
+ * (10 s). */
 void sim_net_timeouts(struct sim *sim, int64_t send_ms, int64_t dial_ms);
 /* Connections of the node whose owner has not been told, or has not said, that they are closed. */
 int sim_net_conns(const struct sim_node *node);

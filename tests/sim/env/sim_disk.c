@@ -192,7 +192,8 @@ void sim_disk_move(struct sim_disk *disk, struct sim_inode *from, const char *fr
     }
 }
 
-/* Makes the chosen changes durable, in order, and forgets them; with `rest` the others are forgotten too. */
+/* Makes the chosen changes durable, in order, and forgets them; with `rest` the others are
+ * forgotten too. */
 static void settle(struct sim_disk *disk, bool rest)
 {
     size_t left = 0;
@@ -215,12 +216,11 @@ static void settle(struct sim_disk *disk, bool rest)
     disk->rename_count = left;
 }
 
-/* The directory's changes, and what must come with them: a rename between two directories cannot be on
- * disk in one and not in the other, nor without what came before it in either. */
+/* The directory's changes, and what must come with them: a rename between two directories cannot be
+ * on disk in one and not in the other, nor without what came before it in either. */
 void sim_disk_sync_dir(struct sim_disk *disk, struct sim_inode *dir)
 {
-    LIST_FOREACH(all, &disk->inodes)
-    {
+    LIST_FOREACH(all, &disk->inodes) {
         CONTAINER_OF(all, struct sim_inode, all)->cut = false;
     }
     dir->cut = true;
@@ -239,14 +239,14 @@ void sim_disk_sync_dir(struct sim_disk *disk, struct sim_inode *dir)
 
 /* ---- crash ---- */
 
-/* What is on disk is what is seen. Directories are held meanwhile: taking names away may free them. */
+/* What is on disk is what is seen. Directories are held meanwhile: taking names away may free
+ * them. */
 static void take_kept_names(struct sim_disk *disk)
 {
     struct sim_inode **dirs = NULL;
     size_t count = 0;
     size_t capacity = 0;
-    LIST_FOREACH(all, &disk->inodes)
-    {
+    LIST_FOREACH(all, &disk->inodes) {
         struct sim_inode *inode = CONTAINER_OF(all, struct sim_inode, all);
         if (inode->is_dir) {
             *MEM_PUSH(dirs, count, capacity) = sim_inode_ref(inode);
@@ -264,10 +264,10 @@ static void take_kept_names(struct sim_disk *disk)
 static void lose_names(struct sim_disk *disk)
 {
     struct sim *sim = disk->sim;
-    /* One crash in four loses all, one nothing; else each change may be where its directories end. */
+    /* One crash in four loses all, one nothing; else each change may be where its directories
+     * end. */
     int64_t mood = sim_between(sim, 0, 3);
-    LIST_FOREACH(all, &disk->inodes)
-    {
+    LIST_FOREACH(all, &disk->inodes) {
         CONTAINER_OF(all, struct sim_inode, all)->cut = false;
     }
     for (size_t i = 0; i < disk->rename_count; i++) {
@@ -290,8 +290,7 @@ void sim_disk_crash(struct sim_disk *disk, bool power)
 {
     disk->generation++;
     disk->stalled_until_us = 0;
-    LIST_FOREACH(all, &disk->inodes)
-    {
+    LIST_FOREACH(all, &disk->inodes) {
         struct sim_inode *inode = CONTAINER_OF(all, struct sim_inode, all);
         inode->locked_by = NULL;
         if (power && !inode->is_dir) {

@@ -1,8 +1,9 @@
-/* Fibers: a job's own stack, so that it can stand still in the middle of blocking code while virtual time
- * goes on. ucontext does the switching; the sanitizers are told of every switch.
+/* Fibers: a job's own stack, so that it can stand still in the middle of blocking code while
+ * virtual time goes on. ucontext does the switching; the sanitizers are told of every switch.
  *
- * A fiber serves one run after another; its first frame never returns, so that nothing is left poisoned on
- * a stack that is used again. The lowest page of the stack is closed: an overflow faults. */
+ * A fiber serves one run after another; its first frame never returns, so that nothing is left
+ * poisoned on a stack that is used again. The lowest page of the stack is closed: an overflow
+ * faults. */
 #include <stdint.h>
 #include <sys/mman.h>
 #include <ucontext.h>

@@ -1,5 +1,5 @@
-/* env_fs, simulated: every operation first lets its time pass, then may fail or be the place of a crash,
- * then has its effect all at once. A sync covers what was written before it began. */
+/* env_fs, simulated: every operation first lets its time pass, then may fail or be the place of a
+ * crash, then has its effect all at once. A sync covers what was written before it began. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,9 +16,9 @@ static const char *const op_names[SIM_OPS] = {
 
 /* In errors, as broker/os words them. */
 static const char *const op_verbs[SIM_OPS] = {
-    "open",   "read",           "write",            "sync",           "truncate",
-    "stat",   "rename",         "delete",           "make directory", "delete directory",
-    "sync directory", "open directory", "lock",     "space of",
+    "open",           "read",           "write",  "sync",           "truncate",
+    "stat",           "rename",         "delete", "make directory", "delete directory",
+    "sync directory", "open directory", "lock",   "space of",
 };
 
 static struct sim_task *task_of(struct env_fs *fs)
@@ -252,7 +252,8 @@ static enum err fs_sync_data(struct env_fs *fs, struct env_file *base, struct er
     if (e == ERR_NONE) {
         sim_inode_sync(inode, written_before);
     } else if (e != ERR_CANCELLED && sim_chance(disk_of(fs)->sim, 2)) {
-        sim_inode_drop(inode); /* a kernel may forget what it could not write: no later sync helps */
+        sim_inode_drop(
+            inode); /* a kernel may forget what it could not write: no later sync helps */
     }
     return e;
 }
@@ -515,8 +516,11 @@ void sim_disk_fail(struct sim_node *node, unsigned op_mask, const char *path_par
 {
     struct sim_disk *disk = &node->disk;
     ASSERT(disk->fault_count < SIM_FAULTS_MAX && nth > 0 && error != ERR_NONE);
-    disk->faults[disk->fault_count++] = (struct sim_fault){
-        .op_mask = op_mask, .path_part = path_part, .left = nth, .error = error, .forever = forever};
+    disk->faults[disk->fault_count++] = (struct sim_fault){.op_mask = op_mask,
+                                                           .path_part = path_part,
+                                                           .left = nth,
+                                                           .error = error,
+                                                           .forever = forever};
 }
 
 void sim_disk_heal(struct sim_node *node)

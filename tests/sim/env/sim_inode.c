@@ -111,7 +111,8 @@ void sim_inode_drop(struct sim_inode *inode)
 /* How a crash treats one file: chosen once for each, so that the plain cases are common too. */
 enum mood { KEEP_ALL, LOSE_ALL, KEEP_PREFIX, MIX, MOODS };
 
-/* Each block of a write by itself: whole, not at all, or torn at any byte; by sectors now and then. */
+/* Each block of a write by itself: whole, not at all, or torn at any byte; by sectors now and
+ * then. */
 static void apply_mixed(struct sim *sim, struct sim_blob *blob, const struct sim_change *change)
 {
     int64_t unit = sim_chance(sim, 4) ? SECTOR_BYTES : BLOCK_BYTES;

@@ -5,10 +5,11 @@
 #include "common/wire/frame.h"
 #include "tests/sim/env/sim.h"
 
-/* ---- events ----------------------------------------------------------------------------------- */
+/* ---- events
+ * ----------------------------------------------------------------------------------- */
 
-/* Embedded in its owner; linked while waiting. `node`, when not NULL, is whose turn it is: a stalled node
- * has its events put off. */
+/* Embedded in its owner; linked while waiting. `node`, when not NULL, is whose turn it is: a
+ * stalled node has its events put off. */
 struct sim_event {
     struct heap_node heap;
     struct sim_node *node;
@@ -16,7 +17,7 @@ struct sim_event {
 };
 
 void sim_schedule(struct sim *sim, struct sim_event *event, int64_t at_us); /* re-arms */
-void sim_unschedule(struct sim *sim, struct sim_event *event);              /* harmless when not armed */
+void sim_unschedule(struct sim *sim, struct sim_event *event); /* harmless when not armed */
 
 /* One row of the event trace and the hash. `text` may be NULL. */
 void sim_record(struct sim *sim, const struct sim_node *node, const char *kind, const char *text,
@@ -26,7 +27,8 @@ void sim_record_bytes(struct sim *sim, const void *data, size_t size);
 int64_t sim_between(struct sim *sim, int64_t min, int64_t max); /* both included */
 bool sim_chance(struct sim *sim, uint32_t one_in);
 
-/* ---- fibers: stacks of their own for jobs ------------------------------------------------------ */
+/* ---- fibers: stacks of their own for jobs
+ * ------------------------------------------------------ */
 
 struct sim_fiber;
 struct sim_fiber *sim_fiber_new(void);
@@ -36,7 +38,8 @@ bool sim_fiber_start(struct sim_fiber *fiber, void (*run)(void *arg), void *arg)
 bool sim_fiber_resume(struct sim_fiber *fiber);
 void sim_fiber_suspend(struct sim_fiber *fiber); /* from inside its run */
 
-/* ---- disk ------------------------------------------------------------------------------------- */
+/* ---- disk
+ * ------------------------------------------------------------------------------------- */
 
 struct sim_blob {
     uint8_t *data;
@@ -137,7 +140,8 @@ void sim_inode_unref(struct sim_inode *inode);
 struct sim_inode *sim_dir_find(const struct sim_dir *dir, const char *name);
 /* The inode at `path`; NULL when there is none. */
 struct sim_inode *sim_disk_find(const struct sim_disk *disk, const char *path);
-/* The directory that holds or would hold `path`, and the last part of it; NULL when there is none. */
+/* The directory that holds or would hold `path`, and the last part of it; NULL when there is
+ * none. */
 struct sim_inode *sim_disk_parent(const struct sim_disk *disk, const char *path, char *name,
                                   size_t name_size);
 /* Moves, creates (from NULL) or removes (to NULL) a name; what it replaces loses its name. */
@@ -158,7 +162,8 @@ void sim_inode_clear(struct sim_inode *inode); /* forgets changes, frees content
 size_t sim_file_peek(struct env_file *file, void *to, size_t size, int64_t at);
 extern const struct env_fs_ops sim_fs_ops;
 
-/* ---- jobs ------------------------------------------------------------------------------------- */
+/* ---- jobs
+ * ------------------------------------------------------------------------------------- */
 
 struct env_lane {
     struct list all;   /* node->lanes */
@@ -206,7 +211,8 @@ bool sim_task_wait(struct sim_task *task, int64_t delay_us);
 /* From inside the job: the node crashes here. */
 void sim_task_crash(struct sim_task *task);
 
-/* ---- network ---------------------------------------------------------------------------------- */
+/* ---- network
+ * ---------------------------------------------------------------------------------- */
 
 struct sim_end;
 
@@ -231,7 +237,8 @@ void sim_net_free_links(struct sim *sim);
 /* Frees the connections that ended in the event just run. */
 void sim_net_settle(struct sim *sim);
 
-/* ---- node and universe ------------------------------------------------------------------------ */
+/* ---- node and universe
+ * ------------------------------------------------------------------------ */
 
 struct sim_node {
     struct env env; /* first */

@@ -1,7 +1,7 @@
 /* Jobs: lanes, workers, and the fibers that jobs run on.
  *
- * A job begins when its lane has none running and its worker has a thread free; from then on it is a task,
- * whose single event is in turn: begin, end of a file operation (again and again), done. */
+ * A job begins when its lane has none running and its worker has a thread free; from then on it is
+ * a task, whose single event is in turn: begin, end of a file operation (again and again), done. */
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 #include "tests/sim/env/sim_internal.h"
@@ -222,8 +222,7 @@ static void tear_write(struct sim_task *task)
 void sim_jobs_crash(struct sim_node *node)
 {
     struct list *item;
-    LIST_FOREACH(torn, &node->tasks)
-    {
+    LIST_FOREACH(torn, &node->tasks) {
         tear_write(CONTAINER_OF(torn, struct sim_task, all));
     }
     while ((item = list_pop(&node->tasks)) != NULL) {
@@ -243,8 +242,7 @@ void sim_jobs_crash(struct sim_node *node)
         while (list_pop(&worker->ready) != NULL) {
         }
     }
-    LIST_FOREACH(all, &node->lanes)
-    {
+    LIST_FOREACH(all, &node->lanes) {
         struct env_lane *lane = CONTAINER_OF(all, struct env_lane, all);
         while (list_pop(&lane->jobs) != NULL) {
         }
@@ -254,8 +252,7 @@ void sim_jobs_crash(struct sim_node *node)
 void sim_jobs_free_lanes(struct sim_node *node)
 {
     ASSERT(list_empty(&node->tasks));
-    LIST_FOREACH(all, &node->lanes)
-    {
+    LIST_FOREACH(all, &node->lanes) {
         lane_free(CONTAINER_OF(all, struct env_lane, all));
     }
 }

@@ -1,9 +1,9 @@
 /* Streams: bytes leave an end's queue in random portions, travel, and are framed at the other end.
  *
- * Flow control: no more than WINDOW_BYTES are on the wire or received and not used; so a paused receiver
- * lets the sender's queue grow. A packet that cannot arrive is tried again, as TCP does, until the sender
- * has waited long enough. Bytes that reach an end without an owner are answered by a reset; a reset lets
- * what came before it be read. */
+ * Flow control: no more than WINDOW_BYTES are on the wire or received and not used; so a paused
+ * receiver lets the sender's queue grow. A packet that cannot arrive is tried again, as TCP does,
+ * until the sender has waited long enough. Bytes that reach an end without an owner are answered by
+ * a reset; a reset lets what came before it be read. */
 #include <stdio.h>
 #include <string.h>
 
@@ -91,8 +91,7 @@ static void chunk_free(struct sim_chunk *chunk)
 
 void sim_end_drop_output(struct sim_end *end)
 {
-    LIST_FOREACH(all, &end->out)
-    {
+    LIST_FOREACH(all, &end->out) {
         chunk_free(CONTAINER_OF(all, struct sim_chunk, all));
     }
     end->queued = 0;
@@ -327,8 +326,8 @@ static void packet_in(struct sim_end *from, const struct sim_packet *packet)
         sim_end_drop_output(end); /* nobody reads it any more */
         end->flushing = false;
         end->ended = true;
-        end->ended_why = packet->kind == PACKET_FIN ? "peer closed the connection"
-                                                    : "connection reset by peer";
+        end->ended_why =
+            packet->kind == PACKET_FIN ? "peer closed the connection" : "connection reset by peer";
     }
     if (!end->owned) {
         if (packet->kind == PACKET_DATA && !end->flushing) {

@@ -21,8 +21,8 @@ struct sim_packet {
     uint8_t data[];
 };
 
-/* An end lives with its link. It is owned while a core knows it by a handle; an end without owner only
- * sends off what was flushed. */
+/* An end lives with its link. It is owned while a core knows it by a handle; an end without owner
+ * only sends off what was flushed. */
 struct sim_end {
     struct sim_link *link;
     struct sim_node *node;

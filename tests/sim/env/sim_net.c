@@ -49,8 +49,7 @@ static struct sim_node *resolve(struct sim_node *from, const char *host)
 /* Who listens where `host`:`port` leads on `node`. */
 static struct sim_listening *listening_at(struct sim_node *node, const char *host, uint16_t port)
 {
-    LIST_FOREACH(all, &node->listeners)
-    {
+    LIST_FOREACH(all, &node->listeners) {
         struct sim_listening *l = CONTAINER_OF(all, struct sim_listening, all);
         if (l->port == port && (is_any(l->host) || is_loopback(l->host) == is_loopback(host))) {
             return l;
@@ -61,8 +60,7 @@ static struct sim_listening *listening_at(struct sim_node *node, const char *hos
 
 static bool port_taken(struct sim_node *node, uint16_t port)
 {
-    LIST_FOREACH(all, &node->listeners)
-    {
+    LIST_FOREACH(all, &node->listeners) {
         if (CONTAINER_OF(all, struct sim_listening, all)->port == port) {
             return true;
         }
@@ -73,8 +71,8 @@ static bool port_taken(struct sim_node *node, uint16_t port)
 static uint16_t free_port(struct sim_node *node)
 {
     do {
-        node->next_port = node->next_port == UINT16_MAX ? FIRST_FREE_PORT
-                                                        : (uint16_t)(node->next_port + 1);
+        node->next_port =
+            node->next_port == UINT16_MAX ? FIRST_FREE_PORT : (uint16_t)(node->next_port + 1);
     } while (port_taken(node, node->next_port));
     return node->next_port;
 }
@@ -316,8 +314,7 @@ void sim_close(struct env *env, env_conn conn, bool flush_first)
 void sim_net_crash(struct sim_node *node, bool silent)
 {
     struct sim *sim = node->sim;
-    LIST_FOREACH(all, &sim->links)
-    {
+    LIST_FOREACH(all, &sim->links) {
         struct sim_link *link = CONTAINER_OF(all, struct sim_link, all);
         for (int i = 0; i < 2 && (i == 0 || link->accepted); i++) {
             struct sim_end *end = &link->ends[i];
@@ -338,8 +335,7 @@ void sim_net_crash(struct sim_node *node, bool silent)
             sim_unschedule(sim, &link->dial);
         }
     }
-    LIST_FOREACH(all, &node->listeners)
-    {
+    LIST_FOREACH(all, &node->listeners) {
         mem_free(CONTAINER_OF(all, struct sim_listening, all));
     }
     list_init(&node->listeners);
@@ -360,8 +356,7 @@ void sim_net_fini(struct sim_node *node)
 
 void sim_net_free_links(struct sim *sim)
 {
-    LIST_FOREACH(all, &sim->links)
-    {
+    LIST_FOREACH(all, &sim->links) {
         sim_link_free(CONTAINER_OF(all, struct sim_link, all));
     }
 }
@@ -403,8 +398,7 @@ void sim_isolate(struct sim_node *node, bool apart)
 void sim_reset(struct sim_node *a, struct sim_node *b)
 {
     sim_record(a->sim, a, "reset", b->name, 0, 0);
-    LIST_FOREACH(all, &a->sim->links)
-    {
+    LIST_FOREACH(all, &a->sim->links) {
         struct sim_link *link = CONTAINER_OF(all, struct sim_link, all);
         struct sim_node *x = link->ends[0].node;
         struct sim_node *y = link->target;
