@@ -34,8 +34,7 @@
 struct sim;
 struct sim_node;
 
-/* ---- the universe
- * ----------------------------------------------------------------------------- */
+/* ---- the universe --------------------------------------------------------------------------- */
 
 struct sim_options {
     uint64_t seed;
@@ -70,8 +69,7 @@ void sim_at(struct sim *sim, int64_t at_us, void (*fire)(void *ctx), void *ctx);
 /* A line of the test's own in the event trace. */
 void sim_note(struct sim *sim, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- nodes
- * ------------------------------------------------------------------------------------ */
+/* ---- nodes ---------------------------------------------------------------------------------- */
 
 enum { SIM_NODES_MAX = 64 };
 
@@ -104,8 +102,7 @@ void sim_node_stall(struct sim_node *node, int64_t for_us);
 void sim_node_wall_offset(struct sim_node *node, int64_t offset_ms);
 void sim_node_drift(struct sim_node *node, int64_t drift_ppm);
 
-/* ---- the disk
- * --------------------------------------------------------------------------------- */
+/* ---- the disk ------------------------------------------------------------------------------- */
 
 enum sim_op {
     SIM_OPEN,
@@ -165,8 +162,7 @@ void sim_disk_walk(const struct sim_node *node, const char *path,
                    void (*each)(void *ctx, const char *path, const uint8_t *data, size_t size),
                    void *ctx);
 
-/* ---- the network
- * ------------------------------------------------------------------------------ */
+/* ---- the network ---------------------------------------------------------------------------- */
 
 struct sim_path {
     int64_t delay_min_us; /* one way */

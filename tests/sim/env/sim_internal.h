@@ -5,8 +5,7 @@
 #include "common/wire/frame.h"
 #include "tests/sim/env/sim.h"
 
-/* ---- events
- * ----------------------------------------------------------------------------------- */
+/* ---- events --------------------------------------------------------------------------------- */
 
 /* Embedded in its owner; linked while waiting. `node`, when not NULL, is whose turn it is: a
  * stalled node has its events put off. */
@@ -27,8 +26,7 @@ void sim_record_bytes(struct sim *sim, const void *data, size_t size);
 int64_t sim_between(struct sim *sim, int64_t min, int64_t max); /* both included */
 bool sim_chance(struct sim *sim, uint32_t one_in);
 
-/* ---- fibers: stacks of their own for jobs
- * ------------------------------------------------------ */
+/* ---- fibers: stacks of their own for jobs --------------------------------------------------- */
 
 struct sim_fiber;
 struct sim_fiber *sim_fiber_new(void);
@@ -38,8 +36,7 @@ bool sim_fiber_start(struct sim_fiber *fiber, void (*run)(void *arg), void *arg)
 bool sim_fiber_resume(struct sim_fiber *fiber);
 void sim_fiber_suspend(struct sim_fiber *fiber); /* from inside its run */
 
-/* ---- disk
- * ------------------------------------------------------------------------------------- */
+/* ---- disk ----------------------------------------------------------------------------------- */
 
 struct sim_blob {
     uint8_t *data;
@@ -162,8 +159,7 @@ void sim_inode_clear(struct sim_inode *inode); /* forgets changes, frees content
 size_t sim_file_peek(struct env_file *file, void *to, size_t size, int64_t at);
 extern const struct env_fs_ops sim_fs_ops;
 
-/* ---- jobs
- * ------------------------------------------------------------------------------------- */
+/* ---- jobs ----------------------------------------------------------------------------------- */
 
 struct env_lane {
     struct list all;   /* node->lanes */
@@ -211,8 +207,7 @@ bool sim_task_wait(struct sim_task *task, int64_t delay_us);
 /* From inside the job: the node crashes here. */
 void sim_task_crash(struct sim_task *task);
 
-/* ---- network
- * ---------------------------------------------------------------------------------- */
+/* ---- network -------------------------------------------------------------------------------- */
 
 struct sim_end;
 
@@ -237,8 +232,7 @@ void sim_net_free_links(struct sim *sim);
 /* Frees the connections that ended in the event just run. */
 void sim_net_settle(struct sim *sim);
 
-/* ---- node and universe
- * ------------------------------------------------------------------------ */
+/* ---- node and universe ---------------------------------------------------------------------- */
 
 struct sim_node {
     struct env env; /* first */
