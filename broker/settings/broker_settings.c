@@ -18,6 +18,7 @@ struct broker_settings *broker_settings_new(void)
     struct broker_settings *bs = mem_zalloc(sizeof *bs);
     bs->broker_table =
         settings_table_new(BROKER_PARTS, sizeof BROKER_PARTS / sizeof BROKER_PARTS[0]);
+    settings_table_scope(bs->broker_table, "listener.name.");
     bs->topic_table = settings_table_new(TOPIC_PARTS, sizeof TOPIC_PARTS / sizeof TOPIC_PARTS[0]);
     bs->values = settings_new(bs->broker_table);
     bs->inter_broker_listener = "";
@@ -71,8 +72,15 @@ void broker_settings_warnings(const struct broker_settings *bs,
     ASSERT(warn != NULL);
     for (size_t i = 0; i < settings_table_count(bs->broker_table); i++) {
         struct setting_info info = settings_info(bs->values, i);
+        char line[512];
+        if (info.scoped_origin != NULL) {
+            snprintf(line, sizeof line,
+                     "%s: %s for one listener is known and has no effect in this version of "
+                     "Barnabas",
+                     info.scoped_origin, info.def->name);
+            warn(ctx, line);
+        }
         if (info.source != SETTING_FROM_DEFAULT && info.def->effect == EFFECT_NONE) {
-            char line[512];
             snprintf(line, sizeof line,
                      "%s: %s is known and has no effect in this version of Barnabas", info.origin,
                      info.def->name);

@@ -1,4 +1,4 @@
-/* How the table_*.c files write a row. Bounds 0, 0 are the type's own; effects are LIVE and NONE. */
+/* How the table_*.c files write a row. Bounds 0, 0 are the type's own; effects: LIVE, NONE. */
 #ifndef BROKER_SETTINGS_ROWS_H
 #define BROKER_SETTINGS_ROWS_H
 
@@ -6,6 +6,7 @@
 
 enum {
     PER_BROKER = SETTING_DYNAMIC_BROKER,
+    PER_LISTENER = SETTING_DYNAMIC_BROKER | SETTING_SCOPED,
     CLUSTER = SETTING_DYNAMIC_BROKER | SETTING_DYNAMIC_CLUSTER,
     HIDDEN = SETTING_INTERNAL,
     ANY_CASE = SETTING_ANY_CASE,

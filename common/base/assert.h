@@ -5,7 +5,8 @@
 #define COMMON_BASE_ASSERT_H
 
 /* Prints the condition and its place to stderr and aborts. */
-_Noreturn void base_assert_failed(const char *what, const char *file, int line, const char *function);
+_Noreturn void base_assert_failed(const char *what, const char *file, int line,
+                                  const char *function);
 
 #define ASSERT(cond)                                                                               \
     ((cond) ? (void)0 : base_assert_failed(#cond, __FILE__, __LINE__, __func__))

@@ -25,8 +25,8 @@ struct buf *buf_ref(struct buf *b);
 /* NULL is allowed. */
 void buf_unref(struct buf *b);
 
-/* Bytes inside a buf. The slice holds one reference if it was made by slice_of; owner may be NULL for
- * borrowed bytes, which then must outlive the slice. */
+/* Bytes inside a buf. The slice holds one reference if it was made by slice_of; owner may be NULL
+ * for borrowed bytes, which then must outlive the slice. */
 struct slice {
     struct buf *owner;
     const uint8_t *data;

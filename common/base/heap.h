@@ -1,4 +1,4 @@
-/* heap: an intrusive binary min-heap by an int64 key, ties in insertion order (so that runs repeat). */
+/* heap: an intrusive binary min-heap by an int64 key, ties in order of insertion. */
 #ifndef COMMON_BASE_HEAP_H
 #define COMMON_BASE_HEAP_H
 

@@ -1,4 +1,4 @@
-/* list: an intrusive doubly linked ring. The head is a node too; an unlinked node points at itself. */
+/* list: an intrusive doubly linked ring. The head is a node too; an unlinked node is a ring alone. */
 #ifndef COMMON_BASE_LIST_H
 #define COMMON_BASE_LIST_H
 

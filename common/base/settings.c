@@ -10,6 +10,7 @@
 struct slot {
     char *text;   /* what was set; NULL: the row's default holds */
     char *origin; /* NULL: "default" */
+    char *scoped_origin;
     enum setting_source source;
     uint32_t load; /* the settings_load that set it; 0 for none */
     bool has_value;
@@ -47,6 +48,7 @@ void settings_free(struct settings *s)
         setting_value_free(&s->slots[i].value);
         mem_free(s->slots[i].text);
         mem_free(s->slots[i].origin);
+        mem_free(s->slots[i].scoped_origin);
     }
     mem_free(s->slots);
     mem_free(s);
@@ -69,12 +71,33 @@ static enum err unknown(const struct settings *s, const char *name, const char *
     return ERR_NOT_FOUND;
 }
 
+/* A name that is no row's: perhaps one for a part. */
+static enum err set_scoped(struct settings *s, const char *name, const char *value,
+                           const char *origin, struct err_text *text)
+{
+    size_t index;
+    const struct setting_def *def = settings_table_find_scoped(s->table, name, &index);
+    if (def == NULL) {
+        return unknown(s, name, origin, text);
+    }
+    struct setting_value parsed;
+    enum err error = setting_parse(def, value, &parsed, text);
+    if (error != ERR_NONE) {
+        err_wrap(text, "%s", origin);
+        return error;
+    }
+    setting_value_free(&parsed);
+    mem_free(s->slots[index].scoped_origin);
+    s->slots[index].scoped_origin = mem_strdup(origin);
+    return ERR_NONE;
+}
+
 enum err settings_set(struct settings *s, const char *name, const char *value,
                       enum setting_source source, const char *origin, struct err_text *text)
 {
     size_t index;
     if (!settings_table_index_of(s->table, name, &index)) {
-        return unknown(s, name, origin, text);
+        return set_scoped(s, name, value, origin, text);
     }
     struct setting_value parsed;
     enum err error = setting_parse(settings_table_at(s->table, index), value, &parsed, text);
@@ -89,6 +112,7 @@ enum err settings_set(struct settings *s, const char *name, const char *value,
     *slot = (struct slot){
         .text = mem_strdup(value),
         .origin = mem_strdup(origin),
+        .scoped_origin = slot->scoped_origin,
         .source = source,
         .has_value = true,
         .value = parsed,
@@ -116,8 +140,7 @@ static enum err load_entry(void *ctx, const struct ini_entry *entry, struct err_
         return ERR_DUPLICATE;
     }
     enum err error = settings_set(s, entry->key, entry->value, SETTING_FROM_FILE, origin, text);
-    if (error == ERR_NONE) {
-        ASSERT(known);
+    if (error == ERR_NONE && known) {
         s->slots[index].load = s->loads;
     }
     return error;
@@ -209,6 +232,7 @@ struct setting_info settings_info(const struct settings *s, size_t index)
         .text = slot->text != NULL ? slot->text : def->default_text,
         .source = slot->source,
         .origin = slot->origin != NULL ? slot->origin : "default",
+        .scoped_origin = slot->scoped_origin,
     };
 }
 

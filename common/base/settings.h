@@ -37,6 +37,7 @@ enum setting_flags {
     SETTING_INTERNAL = 1 << 2,        /* not for operators: left out of help and DescribeConfigs */
     SETTING_ANY_CASE = 1 << 3,        /* `choices` in any case */
     SETTING_OURS = 1 << 4,            /* Apache Kafka does not have it */
+    SETTING_SCOPED = 1 << 5,          /* may be given for a part: see settings_table_scope */
 };
 
 struct setting_def {
@@ -63,6 +64,13 @@ struct settings_table;
 struct settings_table *settings_table_new(const struct setting_def *const *parts,
                                           size_t part_count);
 void settings_table_free(struct settings_table *table);
+/* Settings with SETTING_SCOPED may also be given as PREFIX + SCOPE + "." + NAME, as Kafka's
+ * "listener.name.internal.ssl.key.password". Such a value is judged and its origin kept, no more.
+ * `prefix` ends with a dot and must outlive the table. */
+void settings_table_scope(struct settings_table *table, const char *prefix);
+/* The row a scoped name is for; NULL when it is none. */
+const struct setting_def *settings_table_find_scoped(const struct settings_table *table,
+                                                     const char *name, size_t *index);
 size_t settings_table_count(const struct settings_table *table);
 const struct setting_def *settings_table_at(const struct settings_table *table, size_t index);
 /* NULL when there is none. */
@@ -142,6 +150,7 @@ struct setting_info {
     const char *text; /* as given or the default; NULL when there is none. Secrets are here too. */
     enum setting_source source;
     const char *origin;
+    const char *scoped_origin; /* where it was last given for a part; NULL: nowhere */
 };
 
 /* `index` below settings_table_count. */

@@ -9,6 +9,7 @@
 struct settings_table {
     const struct setting_def **rows; /* by name */
     size_t count;
+    const char *scope; /* NULL: none */
 };
 
 static int by_name(const void *a, const void *b)
@@ -78,6 +79,28 @@ const struct setting_def *settings_table_find(const struct settings_table *table
 {
     size_t index;
     return settings_table_index_of(table, name, &index) ? table->rows[index] : NULL;
+}
+
+void settings_table_scope(struct settings_table *table, const char *prefix)
+{
+    ASSERT(prefix[0] != '\0' && prefix[strlen(prefix) - 1] == '.');
+    table->scope = prefix;
+}
+
+const struct setting_def *settings_table_find_scoped(const struct settings_table *table,
+                                                     const char *name, size_t *index)
+{
+    if (table->scope == NULL || strncmp(name, table->scope, strlen(table->scope)) != 0) {
+        return NULL;
+    }
+    const char *scope = name + strlen(table->scope);
+    for (const char *dot = strchr(scope, '.'); dot != NULL; dot = strchr(dot + 1, '.')) {
+        bool known = dot > scope && settings_table_index_of(table, dot + 1, index);
+        if (known && (table->rows[*index]->flags & SETTING_SCOPED)) {
+            return table->rows[*index];
+        }
+    }
+    return NULL;
 }
 
 enum { NEAREST_MAX_BYTES = 96 };

@@ -1,6 +1,6 @@
 /* trace: what the program says of itself, line by line, to a sink handed in from above.
  *
- * (The prefix is trace_ because log_ means a partition's log.) A line names its object and says what
+ * (The prefix is trace_ because log_ means a partition's log.) A line names its object, says what
  * and why. Never called with secrets, keys or values of records. Core thread only. */
 #ifndef COMMON_BASE_TRACE_H
 #define COMMON_BASE_TRACE_H

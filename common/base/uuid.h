@@ -20,7 +20,7 @@ bool uuid_equal(const struct uuid *a, const struct uuid *b);
 /* Makes a version 4 uuid of 128 random bits. Kafka never lets the text begin with '-'; a caller
  * that needs that draws again when it does (KAFKA Uuid.randomUuid). */
 struct uuid uuid_from_random(uint64_t high, uint64_t low);
-/* Kafka's reserved directory ids are the numbers 0 (UNASSIGNED), 1 (LOST), 2 (MIGRATING): KIP-858. */
+/* Kafka's reserved directory ids are numbers: 0 UNASSIGNED, 1 LOST, 2 MIGRATING (KIP-858). */
 struct uuid uuid_from_number(uint64_t low);
 /* Writes 22 characters and a NUL. Returns `text`. */
 const char *uuid_format(const struct uuid *u, char text[UUID_TEXT_BYTES]);

@@ -112,12 +112,20 @@ static void warnings_name_what_has_no_effect(void **state)
     (void)state;
     struct broker_settings *bs = broker_settings_new();
     struct err_text text = {""};
-    static const char file[] = "num.partitions=3\n\nnum.io.threads=8\n";
+    static const char file[] = "num.partitions=3\n\nnum.io.threads=8\n"
+                               "listener.name.in.out.ssl.key.password=hush\n";
     assert_int_equal(broker_settings_load(bs, "b.ini", file, sizeof file - 1, &text), ERR_NONE);
     char lines[2048] = "";
     broker_settings_warnings(bs, keep_line, lines);
-    assert_string_equal(lines, "b.ini:3: num.io.threads is known and has no effect in this version "
-                               "of Barnabas\n");
+    assert_string_equal(lines,
+                        "b.ini:3: num.io.threads is known and has no effect in this version of "
+                        "Barnabas\n"
+                        "b.ini:4: ssl.key.password for one listener is known and has no effect in "
+                        "this version of Barnabas\n");
+    assert_int_equal(broker_settings_set(bs, "listener.name.x.num.partitions=1", &text),
+                     ERR_NOT_FOUND);
+    assert_int_equal(broker_settings_set(bs, "listener.name.x.ssl.client.auth=maybe", &text),
+                     ERR_INVALID);
     broker_settings_free(bs);
 }
 
