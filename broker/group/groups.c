@@ -239,7 +239,7 @@ void groups_resign(struct groups *groups, int32_t partition)
     struct coordinator *at = NULL;
     HASH_FIND(hh, groups->coordinators, &partition, sizeof partition, at);
     if (at != NULL) {
-        trace_info(env_trace(groups->env), "resign as coordinator of __consumer_offsets-%d",
+        trace_debug(env_trace(groups->env), "resign as coordinator of __consumer_offsets-%d",
                    partition);
         coordinator_free(at, KAFKA_NOT_COORDINATOR);
     }

@@ -29,7 +29,8 @@ static void finish(struct group_load *load)
     struct env *env = at->all->env;
     at->state = COORDINATOR_ACTIVE;
     at->load = NULL;
-    trace_info(env_trace(env), "coordinate __consumer_offsets-%d: %u groups from %lld records",
+    enum trace_level level = load->records > 0 ? TRACE_INFO : TRACE_DEBUG;
+    trace_line(env_trace(env), level, "coordinate __consumer_offsets-%d: %u groups from %lld records",
                at->partition, HASH_COUNT(at->groups), (long long)load->records);
     struct group *group;
     struct group *next;
