@@ -59,7 +59,9 @@ static void load_finished(struct task *task)
     struct load *load = CONTAINER_OF(task, struct load, task);
     struct log *log = task->log;
     load->opened.error = task->error;
-    load->opened.text = task->text;
+    if (task->error != ERR_NONE) {
+        load->opened.text = task->text;
+    }
     if (task->error == ERR_NONE && log->dir->failed) {
         load->opened.error = log->dir->error;
         load->opened.text = log->dir->text;

@@ -125,6 +125,7 @@ static void epochs_finished(struct task *task)
         return;
     }
     epochs_save(log);
+    queue_flush_soon(log); /* a cut waits for it */
 }
 
 static void epochs_release(struct task *task)

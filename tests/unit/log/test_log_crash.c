@@ -1,0 +1,207 @@
+/* Crashes at every file operation of a scripted life, and at random ones of random lives: what was reported
+ * durable is there, byte for byte; the log opens; it goes on. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "common/wire/kafka_error.h"
+#include "tests/unit/log/rig.h"
+
+static bool append_some(struct rig *r, int batches)
+{
+    for (int i = 0; i < batches; i++) {
+        int producer = (int)rng_below(&r->rng, RIG_PRODUCERS + 1) - 1;
+        int16_t error = rig_append(r, 1 + (int)rng_below(&r->rng, 3), 20 + rng_below(&r->rng, 300),
+                                   producer);
+        if (error == KAFKA_KAFKA_STORAGE_ERROR && !log_failed(r->log)) {
+            /* A cut's job is reading the producers anew. */
+            if (!rig_run(r, 1)) {
+                return false;
+            }
+            i--;
+            continue;
+        }
+        if (error != 0) {
+            print_message("append: error %d\n", error);
+            return false;
+        }
+        if (rng_below(&r->rng, 3) == 0 && !rig_run(r, 1)) {
+            return false;
+        }
+    }
+    return !r->crashed;
+}
+
+/* A life that does everything once. False when it ended in the crash. */
+static bool life(struct rig *r)
+{
+    if (!rig_open(r)) {
+        return false;
+    }
+    log_begin_epoch(r->log, r->epoch);
+    if (!append_some(r, 25) || !rig_wait_durable(r) || !append_some(r, 5)) {
+        return false;
+    }
+    log_note_high_watermark(r->log, log_durable_end(r->log));
+    if (!rig_run(r, 70000) || !append_some(r, 8)) { /* checkpoints */
+        return false;
+    }
+    int64_t end = log_assigned_end(r->log);
+    rig_truncate(r, r->model.items[r->model.count - 3].base);
+    if (!append_some(r, 4) || !rig_wait_durable(r)) {
+        return false;
+    }
+    assert_true(log_assigned_end(r->log) < end + 12);
+    rig_truncate(r, r->model.items[r->model.count / 2].base); /* segments go, below the checkpoints */
+    if (!rig_wait_written(r) || !append_some(r, 20) || !rig_wait_durable(r)) {
+        return false;
+    }
+    log_advance_start(r->log, r->model.items[8].base);
+    r->start = log_start(r->log);
+    if (!append_some(r, 6) || !rig_run(r, 130000)) {
+        return false;
+    }
+    if (!rig_check_exact(r) || !rig_close(r)) {
+        return false;
+    }
+    if (!rig_open(r)) {
+        return false;
+    }
+    assert_int_equal(r->opened.recovered_bytes, 0);
+    log_begin_epoch(r->log, ++r->epoch);
+    return append_some(r, 6) && rig_wait_durable(r) && rig_check_exact(r) && rig_close(r);
+}
+
+/* After the crash: opens, holds what it must, and goes on. */
+static void resume(struct rig *r)
+{
+    rig_restart(r);
+    bool opened = rig_open(r);
+    if (!opened) {
+        print_message("%s\n", r->text.text);
+    }
+    assert_true(opened);
+    assert_true(rig_check(r));
+    assert_true(append_some(r, 12));
+    assert_true(rig_wait_durable(r));
+    assert_true(rig_check_exact(r));
+    assert_true(rig_close(r));
+    assert_true(rig_open(r));
+    assert_true(r->found.clean_shutdown);
+    assert_int_equal(r->opened.recovered_bytes, 0);
+    assert_int_equal(r->opened.cut_bytes, 0);
+    assert_true(rig_check_exact(r));
+}
+
+static void crash_everywhere(enum sim_crash how, uint64_t seed)
+{
+    uint64_t k = 1;
+    for (;; k++) {
+        struct rig *r = rig_new(seed);
+        rig_crash_at(r, k, how);
+        bool ended = life(r);
+        if (!ended) {
+            if (!r->crashed) {
+                print_message("operation %llu: %s\n", (unsigned long long)k, r->text.text);
+            }
+            assert_true(r->crashed);
+            resume(r);
+        }
+        rig_free(r);
+        if (ended) {
+            break;
+        }
+    }
+    assert_true(k > 300);
+    print_message("%llu crash points\n", (unsigned long long)k - 1);
+}
+
+static void test_life_without_crash(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(5);
+    bool ended = life(r);
+    if (!ended) {
+        print_message("%s\n", r->text.text);
+    }
+    assert_true(ended);
+    rig_free(r);
+}
+
+static void test_kill_everywhere(void **state)
+{
+    (void)state;
+    crash_everywhere(SIM_KILL, 1);
+}
+
+static void test_power_everywhere(void **state)
+{
+    (void)state;
+    crash_everywhere(SIM_POWER, 2);
+    crash_everywhere(SIM_POWER, 3);
+}
+
+static void test_random_lives(void **state)
+{
+    (void)state;
+    const char *count = getenv("LOG_SEEDS");
+    uint64_t seeds = count == NULL ? 150 : strtoull(count, NULL, 10);
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        struct rig *r = rig_new(seed * 7919);
+        r->config.segment_bytes = 1500 + (int32_t)rng_below(&r->rng, 6000);
+        if (rng_below(&r->rng, 3) == 0) {
+            r->config.flush_messages = 1 + (int64_t)rng_below(&r->rng, 20);
+            r->config.flush_ms = 50;
+        }
+        for (int lives = 0; lives < 4; lives++) {
+            rig_crash_at(r, 1 + rng_below(&r->rng, 400), rng_below(&r->rng, 2) ? SIM_KILL : SIM_POWER);
+            if (r->log == NULL && (!rig_open(r) || !rig_check(r))) {
+                if (!r->crashed) {
+                    print_message("seed %llu: %s\n", (unsigned long long)seed, r->text.text);
+                }
+                assert_true(r->crashed);
+                rig_restart(r);
+                continue;
+            }
+            while (!r->crashed) {
+                uint64_t what = rng_below(&r->rng, 20);
+                int64_t end = log_assigned_end(r->log);
+                if (what < 13) {
+                    (void)append_some(r, 1 + (int)rng_below(&r->rng, 6));
+                } else if (what == 13 && r->model.count > 3) {
+                    size_t at = r->model.count - 1 - rng_below(&r->rng, r->model.count / 2);
+                    if (r->model.items[at].base >= log_start(r->log)) {
+                        rig_truncate(r, r->model.items[at].base);
+                    }
+                } else if (what == 14 && end > log_start(r->log)) {
+                    log_advance_start(r->log, log_start(r->log) + 1);
+                } else if (what == 15) {
+                    log_note_high_watermark(r->log, log_durable_end(r->log));
+                    (void)rig_run(r, 6000);
+                } else if (what == 16) {
+                    (void)rig_run(r, 61000);
+                } else if (what == 17) {
+                    (void)(rig_wait_written(r) && rig_check_exact(r));
+                } else {
+                    (void)rig_run(r, (int64_t)rng_below(&r->rng, 30));
+                }
+            }
+            rig_restart(r);
+        }
+        rig_free(r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_life_without_crash),
+        cmocka_unit_test(test_kill_everywhere),
+        cmocka_unit_test(test_power_everywhere),
+        cmocka_unit_test(test_random_lives),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
