@@ -1,4 +1,4 @@
-/* list: an intrusive doubly linked ring. The head is a node too; an unlinked node is a ring alone. */
+/* list: an intrusive doubly linked ring. The head is a node too; a node alone points at itself. */
 #ifndef COMMON_BASE_LIST_H
 #define COMMON_BASE_LIST_H
 

@@ -42,7 +42,8 @@ def check_arrows(tree):
 
 def check_includes(tree):
     for path in tree.c_files():
-        room = tree.room_of(path)
+        rooms = tree.rooms_of(path)
+        reached = set().union(*(tree.closure(room.name) for room in rooms))
         for number, line in tree.lines(path):
             match = INCLUDE.match(line)
             if not match or ".." in match.group(1):
@@ -52,16 +53,16 @@ def check_includes(tree):
                 yield Finding("include", path, number, f'"{included}" from the console',
                               "the console knows brokers by the protocol only")
                 continue
-            if room is None:
+            if not rooms:
                 continue
-            other = tree.room_of(included)
-            if other is None:
+            others = [other.name for other in tree.rooms_of(included)]
+            if not others:
                 yield Finding("include", path, number, f'"{included}" is in no room',
                               "write it from the top of the tree, or give its folder a room()")
-            elif other.name not in tree.closure(room.name):
+            elif not reached.intersection(others):
                 yield Finding("include", path, number,
-                              f'"{included}": {room.name} does not use {other.name}',
-                              f"add {other.name} to USES if it stands below, else turn round")
+                              f'"{included}": {rooms[0].name} does not use {others[0]}',
+                              f"add {others[0]} to USES if it stands below, else turn round")
 
 
 def symbols(archive):

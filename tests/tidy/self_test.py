@@ -135,6 +135,11 @@ class Planted(unittest.TestCase):
         self.add("broker/high/high.c", '#include "broker/side/side.h"\n')
         self.expect(("include", "broker/high/high.c", 9))
 
+    def test_rooms_that_share_a_folder(self):
+        self.rooms["twin"] = ("broker/high", "low side")
+        self.write("broker/high/twin.c", '#include "broker/side/side.h"\n')
+        self.expect()
+
     def test_include_of_nowhere(self):
         self.add("broker/high/high.c", '#if 0\n#include "high.h"\n#endif\n')
         self.expect(("include", "broker/high/high.c", 10))

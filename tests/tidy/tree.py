@@ -87,14 +87,11 @@ class Tree:
             if path.endswith(".sh") or re.match(r"#!.*\b(ba)?sh\b", self.text(path)):
                 yield path
 
-    def room_of(self, path):
-        """The room whose folder holds the path, the deepest one; None when there is none."""
-        best = None
-        for room in self.rooms.values():
-            if path.startswith(room.folder + "/"):
-                if best is None or len(room.folder) > len(best.folder):
-                    best = room
-        return best
+    def rooms_of(self, path):
+        """The rooms whose folder holds the path, of the deepest such folder; they may share one."""
+        holding = [r for r in self.rooms.values() if path.startswith(r.folder + "/")]
+        deepest = max((len(r.folder) for r in holding), default=0)
+        return [r for r in holding if len(r.folder) == deepest]
 
     def closure(self, name):
         """A room's name and all it uses, directly or not."""
