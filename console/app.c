@@ -1,9 +1,10 @@
 /* The console live.
  *
- * Everything happens on one loop: keys, signals, answers, a clock. Drawing is done once per turn of the
- * loop at most, after whatever happened (on_prepare), and left out while the terminal is behind.
- * Failure modes: the terminal goes away (poll error, read error, SIGHUP): leave at once, status 1;
- * SIGTERM, SIGINT: leave, terminal restored; a cluster that does not answer: keys work all the same. */
+ * Everything happens on one loop: keys, signals, answers, a clock. Drawing is done once per turn of
+ * the loop at most, after whatever happened (on_prepare), and left out while the terminal is
+ * behind. Failure modes: the terminal goes away (poll error, read error, SIGHUP): leave at once,
+ * status 1; SIGTERM, SIGINT: leave, terminal restored; a cluster that does not answer: keys work
+ * all the same. */
 #include "console/app.h"
 
 #include <signal.h>
@@ -57,7 +58,8 @@ static void leave(struct app *app, int status)
     uv_stop(&app->loop);
 }
 
-/* ---- what the cluster is asked ------------------------------------------------------------------ */
+/* ---- what the cluster is asked ------------------------------------------------------------------
+ */
 
 static void tell_want(struct app *app)
 {
@@ -109,7 +111,8 @@ static void ended(void *ctx, const char *why)
     app->dirty = true;
 }
 
-/* ---- the terminal ------------------------------------------------------------------------------- */
+/* ---- the terminal -------------------------------------------------------------------------------
+ */
 
 static void on_keys(uv_poll_t *handle, int status, int events)
 {
@@ -214,7 +217,8 @@ int app_run(const struct options *o)
     struct err_text text;
     memset(&app, 0, sizeof app);
     uv_loop_init(&app.loop);
-    if (poll_new(&app.loop, o->bootstrap, POLL_STAGE_MS, POLL_REQUEST_MS, &events, &app, &app.poll, &text)) {
+    if (poll_new(&app.loop, o->bootstrap, POLL_STAGE_MS, POLL_REQUEST_MS, &events, &app, &app.poll,
+                 &text)) {
         fprintf(stderr, "barnabas: %s\n", text.text);
         uv_loop_close(&app.loop);
         return 2;

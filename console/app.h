@@ -4,8 +4,8 @@
 
 #include "console/options.h"
 
-/* Runs until the user leaves. Returns the exit status: 0; 1 when the terminal was lost; 2 when there was
- * none or the addresses are wrong. */
+/* Runs until the user leaves. Returns the exit status: 0; 1 when the terminal was lost; 2 when
+ * there was none or the addresses are wrong. */
 int app_run(const struct options *o);
 
 #endif

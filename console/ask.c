@@ -41,7 +41,8 @@ static void on_timer(uv_timer_t *timer)
     arm(a);
 }
 
-/* ---- what net tells, handed on ------------------------------------------------------------------ */
+/* ---- what net tells, handed on ------------------------------------------------------------------
+ */
 
 static void on_connected(void *ctx, struct net_conn *conn)
 {
@@ -76,7 +77,8 @@ static const struct net_conn_events net_events = {
     .closed = on_closed,
 };
 
-/* ---- what cluster wants of a transport ----------------------------------------------------------- */
+/* ---- what cluster wants of a transport
+ * ----------------------------------------------------------- */
 
 static void *dial(void *ctx, const char *host, uint16_t port, struct cluster_link *link)
 {
@@ -99,9 +101,11 @@ static void close_link(void *ctx, void *handle)
 
 static const struct cluster_transport transport = {dial, send_frame, close_link};
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life
+ * ---------------------------------------------------------------------------------------- */
 
-enum err ask_new(struct uv_loop_s *loop, const char *bootstrap, struct ask **out, struct err_text *text)
+enum err ask_new(struct uv_loop_s *loop, const char *bootstrap, struct ask **out,
+                 struct err_text *text)
 {
     struct cluster_options options = cluster_options_default();
     struct ask *a = mem_zalloc(sizeof *a);

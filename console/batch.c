@@ -33,8 +33,9 @@ void batch_add(struct batch *b, int32_t broker, const char *topic, int32_t parti
     r->partition_count++;
 }
 
-const struct list_offsets_request *batch_request_of(const struct batch *b, size_t index, int32_t replica_id,
-                                                    int64_t timestamp, struct arena *arena)
+const struct list_offsets_request *batch_request_of(const struct batch *b, size_t index,
+                                                    int32_t replica_id, int64_t timestamp,
+                                                    struct arena *arena)
 {
     ASSERT(index < b->count);
     const struct batch_request *from = &b->requests[index];

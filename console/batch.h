@@ -34,10 +34,11 @@ struct batch {
 
 /* `topic` is borrowed until batch_free. */
 void batch_add(struct batch *b, int32_t broker, const char *topic, int32_t partition);
-/* The request number `index`, whole in the arena. `replica_id` -1 asks as a consumer, -2 for the replica's own
- * log; `timestamp` -1 is the end, -2 the start. */
-const struct list_offsets_request *batch_request_of(const struct batch *b, size_t index, int32_t replica_id,
-                                                    int64_t timestamp, struct arena *arena);
+/* The request number `index`, whole in the arena. `replica_id` -1 asks as a consumer, -2 for the
+ * replica's own log; `timestamp` -1 is the end, -2 the start. */
+const struct list_offsets_request *batch_request_of(const struct batch *b, size_t index,
+                                                    int32_t replica_id, int64_t timestamp,
+                                                    struct arena *arena);
 void batch_free(struct batch *b);
 
 #endif

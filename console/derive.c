@@ -137,7 +137,8 @@ static int64_t mark_of(const struct model *m, enum model_part_id part)
 struct model_counts model_count(const struct model *m)
 {
     int64_t cluster = m->parts[MODEL_CLUSTER].read_ms != 0 ? 0 : mark_of(m, MODEL_CLUSTER);
-    struct model_counts c = {cluster, cluster, cluster, cluster, cluster, cluster, cluster, cluster, 0};
+    struct model_counts c = {cluster, cluster, cluster, cluster, cluster,
+                             cluster, cluster, cluster, 0};
     c.groups = m->parts[MODEL_GROUPS].read_ms != 0 ? m->group_count : mark_of(m, MODEL_GROUPS);
     if (cluster != 0) {
         return c;
@@ -154,8 +155,10 @@ struct model_counts model_count(const struct model *m)
             enum model_fault fault = model_partition_fault(&t->partitions[j]);
             c.offline += fault >= MODEL_OFFLINE;
             c.under_min_isr += fault >= MODEL_UNDER_MIN_ISR;
-            c.under_replicated += model_in_sync_count(&t->partitions[j]) < t->partitions[j].replica_count;
-            c.not_preferred += fault < MODEL_OFFLINE && !model_leader_is_preferred(&t->partitions[j]);
+            c.under_replicated +=
+                model_in_sync_count(&t->partitions[j]) < t->partitions[j].replica_count;
+            c.not_preferred +=
+                fault < MODEL_OFFLINE && !model_leader_is_preferred(&t->partitions[j]);
         }
     }
     return c;

@@ -13,7 +13,8 @@ static void draw_title(const struct ui *ui, struct screen *s)
     char right[TEXT_MAX] = "";
     int columns = screen_columns(s);
     const char *cluster = ui->model == NULL ? NULL : ui->model->cluster_id;
-    text_add(right, "cluster %s", cluster == NULL ? glyph(GLYPH_MISSING) : text_safe(cluster, safe));
+    text_add(right, "cluster %s",
+             cluster == NULL ? glyph(GLYPH_MISSING) : text_safe(cluster, safe));
     int at = screen_put(s, 0, 0, STYLE_DIM, "barnabas ");
     at = screen_put(s, 0, at, STYLE_TITLE, view_title(ui_view(ui), title));
     int start = columns - text_cells(right);
@@ -110,7 +111,8 @@ static void draw_waiting(const struct ui *ui, struct screen *s)
     screen_put(s, 4, 2, STYLE_NORMAL, text);
     if (ui->trouble[0] != '\0') {
         screen_put(s, 6, 2, STYLE_CRITICAL, text_safe(ui->trouble, safe));
-        screen_put(s, 8, 2, STYLE_NORMAL, "It goes on trying. Another cluster: barnabas -b HOST:PORT");
+        screen_put(s, 8, 2, STYLE_NORMAL,
+                   "It goes on trying. Another cluster: barnabas -b HOST:PORT");
         screen_put(s, 9, 2, STYLE_NORMAL, "A broker of your own here: barnabasd");
     }
 }
@@ -156,7 +158,8 @@ void ui_draw(struct ui *ui, struct screen *s, int64_t now_ms)
         table_draw(&v->table, s, at, rows - 2 - at);
         if (v->table.shown_count == 0) {
             screen_put(s, at + 1, 0, STYLE_DIM,
-                       v->table.row_count > 0 ? "(no row matches the filter)" : "(nothing to show)");
+                       v->table.row_count > 0 ? "(no row matches the filter)"
+                                              : "(nothing to show)");
         }
     }
     draw_message(ui, s, rows - 2);

@@ -101,9 +101,8 @@ static json_t *topics(const struct model *m)
         set(o, "topic_id", uuid_is_zero(&t->id) ? json_null() : text_of(uuid_format(&t->id, id)));
         set(o, "internal", json_boolean(t->internal));
         set(o, "partitions", t->error != NULL ? json_null() : json_integer(t->partition_count));
-        set(o, "replication_factor", t->partition_count == 0
-                                         ? json_null()
-                                         : json_integer(t->partitions[0].replica_count));
+        set(o, "replication_factor",
+            t->partition_count == 0 ? json_null() : json_integer(t->partitions[0].replica_count));
         set(o, "min_insync_replicas", number_of(t->min_insync));
         set(o, "size_bytes", sized ? json_integer(size) : json_null());
         set(o, "state", t->error != NULL ? json_null() : text_of(view_fault_name(worst)));

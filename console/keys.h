@@ -1,7 +1,7 @@
 /* keys: one table of keys, from which dispatch, the hint bar, `?` and the manual are made.
  *
- * A key is a code of our own: a Unicode character, KEY_CTRL(letter), or one of the names below. screen.c
- * translates from the terminal. */
+ * A key is a code of our own: a Unicode character, KEY_CTRL(letter), or one of the names below.
+ * screen.c translates from the terminal. */
 #ifndef CONSOLE_KEYS_H
 #define CONSOLE_KEYS_H
 
@@ -27,7 +27,7 @@ enum {
     KEY_CODE_F1,
     KEY_CODE_UNKNOWN
 };
-#define KEY_CTRL(letter) ((letter) & 0x1f)
+#define KEY_CTRL(letter) ((letter)&0x1f)
 
 enum request {
     REQUEST_NONE,
@@ -75,7 +75,8 @@ enum request keys_lookup(int key);
 /* "Ctrl+L", "Enter", "j". `out` holds at least 16 bytes. */
 char *keys_name(int key, char out[16]);
 
-/* NULL when the table is sound: no key twice, nothing empty, no request twice. Else what is wrong. */
+/* NULL when the table is sound: no key twice, nothing empty, no request twice. Else what is wrong.
+ */
 const char *keys_check(const struct key_binding *table, int count);
 
 #endif

@@ -1,9 +1,10 @@
 /* learn: what answers of brokers mean, written into a draft of the model.
  *
- * One function per answer; pure: decoded messages and times in, the draft changed. Nothing received is
- * trusted: names are looked up, numbers are range checked by the codec, answers about things the draft
- * does not know are passed over. What an answer refuses becomes MODEL_DENIED, what it fails to tell
- * becomes MODEL_UNKNOWN; what an earlier answer told stays until a newer one replaces it. */
+ * One function per answer; pure: decoded messages and times in, the draft changed. Nothing received
+ * is trusted: names are looked up, numbers are range checked by the codec, answers about things the
+ * draft does not know are passed over. What an answer refuses becomes MODEL_DENIED, what it fails
+ * to tell becomes MODEL_UNKNOWN; what an earlier answer told stays until a newer one replaces it.
+ */
 #ifndef CONSOLE_LEARN_H
 #define CONSOLE_LEARN_H
 
@@ -20,7 +21,8 @@ bool learn_is_denial(int16_t error_code);
 void learn_part(struct model *draft, enum model_part_id part, const char *what, int16_t error_code,
                 int64_t now_ms);
 /* No answer came at all; `why` reads on its own. */
-void learn_part_failed(struct model *draft, enum model_part_id part, const char *what, const char *why);
+void learn_part_failed(struct model *draft, enum model_part_id part, const char *what,
+                       const char *why);
 
 /* Metadata v7 and later: brokers, topics, partitions. Samples of partitions that stay are kept. */
 void learn_metadata(struct model *draft, const struct metadata_response *r, int64_t now_ms);
@@ -45,15 +47,15 @@ struct learn_listing {
         const char *state;
         const char *type;
         int32_t coordinator;
-    } *groups;
+    } * groups;
     size_t group_count;
     size_t group_capacity;
 };
 void learn_listed(struct learn_listing *l, int32_t broker, const struct list_groups_response *r);
-/* Makes the draft's list of groups from the listing; groups of brokers for which `answered` is false
- * stay. Details already known are kept. Empties the listing. */
-void learn_groups(struct model *draft, struct learn_listing *l, bool (*answered)(void *ctx, int32_t broker),
-                  void *ctx, int64_t now_ms);
+/* Makes the draft's list of groups from the listing; groups of brokers for which `answered` is
+ * false stay. Details already known are kept. Empties the listing. */
+void learn_groups(struct model *draft, struct learn_listing *l,
+                  bool (*answered)(void *ctx, int32_t broker), void *ctx, int64_t now_ms);
 void learn_listing_free(struct learn_listing *l);
 
 /* DescribeGroups and OffsetFetch (v8 and later). */

@@ -32,14 +32,16 @@ void learn_part(struct model *draft, enum model_part_id part, const char *what, 
     p->error = arena_printf(&draft->arena, "%s: %s", what, kafka_error_name(error_code));
 }
 
-void learn_part_failed(struct model *draft, enum model_part_id part, const char *what, const char *why)
+void learn_part_failed(struct model *draft, enum model_part_id part, const char *what,
+                       const char *why)
 {
     ASSERT(!draft->frozen && part < MODEL_PART_COUNT);
     draft->parts[part].state = MODEL_FAILED;
     draft->parts[part].error = arena_printf(&draft->arena, "%s: %s", what, why);
 }
 
-/* ---- Metadata --------------------------------------------------------------------------------- */
+/* ---- Metadata ---------------------------------------------------------------------------------
+ */
 
 static bool holds(const int32_t *ids, int32_t count, int32_t id)
 {
@@ -80,7 +82,8 @@ static void read_partition(struct model *draft, struct model_partition *p,
     for (int32_t i = 0; i < count; i++) {
         r[i].broker = from->replica_nodes.items[i];
         r[i].in_sync = holds(from->isr_nodes.items, from->isr_nodes.count, r[i].broker);
-        r[i].offline = holds(from->offline_replicas.items, from->offline_replicas.count, r[i].broker);
+        r[i].offline =
+            holds(from->offline_replicas.items, from->offline_replicas.count, r[i].broker);
     }
 }
 
@@ -127,7 +130,8 @@ static void add_id(struct ids *ids, int32_t id)
     }
 }
 
-static void read_brokers(struct model *draft, const struct model *old, const struct metadata_response *r)
+static void read_brokers(struct model *draft, const struct model *old,
+                         const struct metadata_response *r)
 {
     struct ids ids = {0};
     *MEM_PUSH(ids.items, ids.count, ids.capacity) = -1; /* a replica may be "no broker" */
@@ -215,7 +219,8 @@ void learn_cluster(struct model *draft, const struct describe_cluster_response *
     }
 }
 
-/* ---- ListOffsets ------------------------------------------------------------------------------ */
+/* ---- ListOffsets ------------------------------------------------------------------------------
+ */
 
 static int64_t offset_or_mark(int16_t error_code, int64_t offset)
 {
@@ -225,8 +230,8 @@ static int64_t offset_or_mark(int16_t error_code, int64_t offset)
     return learn_is_denial(error_code) ? MODEL_DENIED : MODEL_UNKNOWN;
 }
 
-static void read_offset(struct model_partition *p, enum learn_offset kind, int32_t broker, int64_t value,
-                        int64_t now_ms)
+static void read_offset(struct model_partition *p, enum learn_offset kind, int32_t broker,
+                        int64_t value, int64_t now_ms)
 {
     struct model_replica *replica = model_find_replica(p, broker);
     switch (kind) {
@@ -257,7 +262,8 @@ void learn_offsets(struct model *draft, enum learn_offset kind, int32_t broker,
             const struct list_offsets_response_partition *from = &t->partitions.items[j];
             struct model_partition *p = model_find_partition(draft, name, from->partition_index);
             if (p != NULL) {
-                read_offset(p, kind, broker, offset_or_mark(from->error_code, from->offset), now_ms);
+                read_offset(p, kind, broker, offset_or_mark(from->error_code, from->offset),
+                            now_ms);
             }
         }
         arena_free(&scratch);
@@ -265,7 +271,8 @@ void learn_offsets(struct model *draft, enum learn_offset kind, int32_t broker,
     learn_part(draft, MODEL_OFFSETS, "ListOffsets", KAFKA_NONE, now_ms);
 }
 
-/* ---- DescribeConfigs, DescribeLogDirs --------------------------------------------------------- */
+/* ---- DescribeConfigs, DescribeLogDirs ---------------------------------------------------------
+ */
 
 static int64_t number_in(struct wire_str text)
 {
@@ -356,7 +363,8 @@ void learn_log_dirs(struct model *draft, int32_t broker, const struct describe_l
     learn_part(draft, MODEL_LOG_DIRS, "DescribeLogDirs", r->error_code, now_ms);
 }
 
-/* ---- DescribeQuorum --------------------------------------------------------------------------- */
+/* ---- DescribeQuorum ---------------------------------------------------------------------------
+ */
 
 static int64_t time_or_mark(int64_t ms)
 {

@@ -45,8 +45,8 @@ static const char *dup_or_null(struct arena *a, const char *s)
     return s == NULL ? NULL : arena_strdup(a, s);
 }
 
-void learn_groups(struct model *draft, struct learn_listing *l, bool (*answered)(void *ctx, int32_t broker),
-                  void *ctx, int64_t now_ms)
+void learn_groups(struct model *draft, struct learn_listing *l,
+                  bool (*answered)(void *ctx, int32_t broker), void *ctx, int64_t now_ms)
 {
     const struct model old = *draft;
     for (int i = 0; i < old.group_count; i++) {
@@ -93,12 +93,15 @@ static struct model_group *group_named(const struct model *draft, struct wire_st
     return g;
 }
 
-static void set_error(struct model *draft, struct model_group *g, const char *what, int16_t error_code)
+static void set_error(struct model *draft, struct model_group *g, const char *what,
+                      int16_t error_code)
 {
-    g->error = arena_printf(&draft->arena, "%s %s: %s", what, g->group, kafka_error_name(error_code));
+    g->error =
+        arena_printf(&draft->arena, "%s %s: %s", what, g->group, kafka_error_name(error_code));
 }
 
-/* ---- which member has which partition ---------------------------------------------------------- */
+/* ---- which member has which partition ----------------------------------------------------------
+ */
 
 /* One row for every partition that was committed or is assigned. */
 static void join(struct model *draft, struct model_group *g)
@@ -108,7 +111,8 @@ static void join(struct model *draft, struct model_group *g)
         assigned += g->members[i].partition_count;
     }
     struct model_group next = *g;
-    next.offsets = arena_array(&draft->arena, (size_t)(g->offset_count + assigned) + 1, sizeof *g->offsets);
+    next.offsets =
+        arena_array(&draft->arena, (size_t)(g->offset_count + assigned) + 1, sizeof *g->offsets);
     next.offset_count = 0;
     for (int i = 0; i < g->offset_count; i++) {
         if (g->offsets[i].committed != MODEL_NONE) {
@@ -124,7 +128,8 @@ static void join(struct model *draft, struct model_group *g)
             struct model_offset *o = model_find_offset(&next, committed, a->topic, a->partition);
             if (o == NULL) {
                 o = &next.offsets[next.offset_count++];
-                *o = (struct model_offset){a->topic, a->partition, MODEL_NONE, MODEL_UNKNOWN, MODEL_NONE, i};
+                *o = (struct model_offset){a->topic,      a->partition, MODEL_NONE,
+                                           MODEL_UNKNOWN, MODEL_NONE,   i};
                 if (g->offsets_state != MODEL_READ) {
                     o->committed = g->offsets_state == MODEL_REFUSED ? MODEL_DENIED : MODEL_UNKNOWN;
                 }
@@ -137,9 +142,11 @@ static void join(struct model *draft, struct model_group *g)
     model_sort_offsets(g);
 }
 
-/* ---- DescribeGroups ---------------------------------------------------------------------------- */
+/* ---- DescribeGroups ----------------------------------------------------------------------------
+ */
 
-/* ConsumerProtocolAssignment: an int16 version, then the body. Versions newer than ours only add. */
+/* ConsumerProtocolAssignment: an int16 version, then the body. Versions newer than ours only add.
+ */
 static void read_assignment(struct model *draft, struct model_member *m, struct wire_bytes bytes)
 {
     if (bytes.size < 2) {
@@ -159,10 +166,12 @@ static void read_assignment(struct model *draft, struct model_member *m, struct 
         }
         m->partitions = arena_array(&draft->arena, (size_t)count + 1, sizeof *m->partitions);
         for (int32_t i = 0; i < a.assigned_partitions.count; i++) {
-            const struct consumer_protocol_assignment_assigned_partition *t = &a.assigned_partitions.items[i];
+            const struct consumer_protocol_assignment_assigned_partition *t =
+                &a.assigned_partitions.items[i];
             const char *topic = wire_str_dup(&draft->arena, t->topic);
             for (int32_t j = 0; topic != NULL && j < t->partitions.count; j++) {
-                m->partitions[m->partition_count++] = (struct model_assigned){topic, t->partitions.items[j]};
+                m->partitions[m->partition_count++] =
+                    (struct model_assigned){topic, t->partitions.items[j]};
             }
         }
     }
@@ -217,7 +226,8 @@ void learn_members(struct model *draft, const struct describe_groups_response *r
     }
 }
 
-/* ---- OffsetFetch ------------------------------------------------------------------------------- */
+/* ---- OffsetFetch -------------------------------------------------------------------------------
+ */
 
 static const char *topic_of(struct model *draft,
                             const struct offset_fetch_response_offset_fetch_response_topics *from)
@@ -238,7 +248,9 @@ static void read_committed(struct model *draft, struct model_group *g,
 {
     size_t count = 0;
     for (int32_t i = 0; i < from->topics.count; i++) {
-        count += from->topics.items[i].partitions.count > 0 ? (size_t)from->topics.items[i].partitions.count : 0;
+        count += from->topics.items[i].partitions.count > 0
+                     ? (size_t)from->topics.items[i].partitions.count
+                     : 0;
     }
     g->offsets = arena_array(&draft->arena, count + 1, sizeof *g->offsets);
     g->offset_count = 0;
@@ -246,10 +258,11 @@ static void read_committed(struct model *draft, struct model_group *g,
         const struct offset_fetch_response_offset_fetch_response_topics *t = &from->topics.items[i];
         const char *topic = topic_of(draft, t);
         for (int32_t j = 0; topic != NULL && j < t->partitions.count; j++) {
-            const struct offset_fetch_response_offset_fetch_response_partitions *p = &t->partitions.items[j];
+            const struct offset_fetch_response_offset_fetch_response_partitions *p =
+                &t->partitions.items[j];
             struct model_offset *o = &g->offsets[g->offset_count++];
-            *o = (struct model_offset){topic, p->partition_index, p->committed_offset, MODEL_UNKNOWN,
-                                       MODEL_UNKNOWN, -1};
+            *o = (struct model_offset){topic,         p->partition_index, p->committed_offset,
+                                       MODEL_UNKNOWN, MODEL_UNKNOWN,      -1};
             if (p->error_code != KAFKA_NONE) {
                 o->committed = learn_is_denial(p->error_code) ? MODEL_DENIED : MODEL_UNKNOWN;
             } else if (p->committed_offset < 0) {

@@ -44,7 +44,8 @@ void model_unref(const struct model *m)
     }
 }
 
-/* ---- building --------------------------------------------------------------------------------- */
+/* ---- building ---------------------------------------------------------------------------------
+ */
 
 struct model_broker *model_set_brokers(struct model *draft, int count)
 {
@@ -110,7 +111,8 @@ struct model_group *model_set_groups(struct model *draft, int count)
     return draft->groups;
 }
 
-/* ---- copying ---------------------------------------------------------------------------------- */
+/* ---- copying ----------------------------------------------------------------------------------
+ */
 
 static const char *copy_text(struct arena *a, const char *s)
 {
@@ -187,12 +189,13 @@ struct model *model_copy(const struct model *from)
         copy_group(a, &to->groups[i]);
     }
     to->quorum = from->quorum;
-    to->quorum.nodes = copy_array(a, from->quorum.nodes, from->quorum.node_count,
-                                  sizeof *to->quorum.nodes);
+    to->quorum.nodes =
+        copy_array(a, from->quorum.nodes, from->quorum.node_count, sizeof *to->quorum.nodes);
     return to;
 }
 
-/* ---- order and search ------------------------------------------------------------------------- */
+/* ---- order and search -------------------------------------------------------------------------
+ */
 
 bool model_topic_is_internal(const char *name)
 {
@@ -251,7 +254,8 @@ static int by_offset(const void *a, const void *b)
     return names != 0 ? names : (x->partition > y->partition) - (x->partition < y->partition);
 }
 
-static void sort(void *items, int count, size_t item_bytes, int (*compare)(const void *, const void *))
+static void sort(void *items, int count, size_t item_bytes,
+                 int (*compare)(const void *, const void *))
 {
     if (count > 1) {
         qsort(items, (size_t)count, item_bytes, compare);
@@ -306,7 +310,8 @@ struct model_partition *model_find_partition(const struct model *m, const char *
 {
     struct model_topic *t = model_find_topic(m, topic);
     struct model_partition key = {.partition = partition};
-    return t == NULL ? NULL : find(&key, t->partitions, t->partition_count, sizeof key, by_partition);
+    return t == NULL ? NULL
+                     : find(&key, t->partitions, t->partition_count, sizeof key, by_partition);
 }
 
 struct model_replica *model_find_replica(const struct model_partition *p, int32_t broker)

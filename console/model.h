@@ -1,8 +1,9 @@
 /* model: what the console knows of a cluster at one moment, as plain data.
  *
- * A model is filled by its one owner (a draft) and from model_freeze on it is constant and shared by
- * reference; readers hold `const struct model *`. Everything in it lives in its own arena, so a
- * snapshot stays whole however the cluster moves on. No I/O, no clock, no curses: times are handed in.
+ * A model is filled by its one owner (a draft) and from model_freeze on it is constant and shared
+ * by reference; readers hold `const struct model *`. Everything in it lives in its own arena, so a
+ * snapshot stays whole however the cluster moves on. No I/O, no clock, no curses: times are handed
+ * in.
  *
  * WHAT IS NOT A NUMBER. Every count and offset is an int64_t that may also be one of three marks:
  * not learnt, refused by the cluster, learnt that there is none. Zero is never a mark.

@@ -53,7 +53,8 @@ void once_print(const struct model *m, enum view_id id, enum output_format forma
     }
     print_view(m, &(struct view_target){.id = id, .broker = MODEL_NO_BROKER}, to);
     for (int i = 0; id == VIEW_GROUPS && i < m->group_count; i++) {
-        struct view_target group = {.id = VIEW_GROUP, .group = m->groups[i].group, .broker = MODEL_NO_BROKER};
+        struct view_target group = {
+            .id = VIEW_GROUP, .group = m->groups[i].group, .broker = MODEL_NO_BROKER};
         fprintf(to, "\ngroup %s\n", text_safe(m->groups[i].group, safe));
         print_view(m, &group, to);
     }
@@ -85,9 +86,9 @@ static int report(struct once *o)
 {
     if (o->model == NULL) {
         char safe[TEXT_MAX];
-        fprintf(stderr, "barnabas: no broker at %s answered within %g s%s%s\n", o->options->bootstrap,
-                (double)o->options->timeout_ms / 1000.0, o->why[0] == '\0' ? "" : ": ",
-                text_safe(o->why, safe));
+        fprintf(stderr, "barnabas: no broker at %s answered within %g s%s%s\n",
+                o->options->bootstrap, (double)o->options->timeout_ms / 1000.0,
+                o->why[0] == '\0' ? "" : ": ", text_safe(o->why, safe));
         return 3;
     }
     print_errors(o->model, view_ops_of(o->options->view)->parts, stderr);
@@ -101,8 +102,8 @@ int once_run(const struct options *options)
     struct once o = {.options = options};
     struct err_text text;
     uv_loop_init(&o.loop);
-    if (poll_new(&o.loop, options->bootstrap, options->timeout_ms, options->timeout_ms, &events, &o, &o.poll,
-                 &text) != ERR_NONE) {
+    if (poll_new(&o.loop, options->bootstrap, options->timeout_ms, options->timeout_ms, &events, &o,
+                 &o.poll, &text) != ERR_NONE) {
         fprintf(stderr, "barnabas: %s\n", text.text);
         uv_loop_close(&o.loop);
         return 2;

@@ -15,8 +15,9 @@ static const char *take_bootstrap(struct options *o, const char *value)
 static const char *take_once(struct options *o, const char *value)
 {
     o->once = true;
-    return view_by_name(value, &o->view) ? NULL
-                                         : "overview, brokers, topics, partitions, groups or quorum";
+    return view_by_name(value, &o->view)
+               ? NULL
+               : "overview, brokers, topics, partitions, groups or quorum";
 }
 
 static const char *take_format(struct options *o, const char *value)
@@ -43,7 +44,8 @@ static const char *take_timeout(struct options *o, const char *value)
 
 static const char *take_interval(struct options *o, const char *value)
 {
-    return seconds_of(value, UI_MIN_INTERVAL_MS / 1000.0, UI_MAX_INTERVAL_MS / 1000.0, &o->interval_ms)
+    return seconds_of(value, UI_MIN_INTERVAL_MS / 1000.0, UI_MAX_INTERVAL_MS / 1000.0,
+                      &o->interval_ms)
                ? NULL
                : "seconds, 0.5 to 600";
 }
@@ -70,9 +72,13 @@ static const struct option_row {
     /* NULL when the value is good, else what was expected. */
     const char *(*take)(struct options *o, const char *value);
 } rows[] = {
-    {"bootstrap-server", 'b', "HOST:PORT[,...]", "brokers to ask first (127.0.0.1:9092)", take_bootstrap},
-    {"once", 0, "VIEW", "print a snapshot and leave: overview, brokers, topics, partitions, groups, quorum", take_once},
-    {"format", 0, "table|json", "of --once (table); console/JSON.md documents the JSON", take_format},
+    {"bootstrap-server", 'b', "HOST:PORT[,...]", "brokers to ask first (127.0.0.1:9092)",
+     take_bootstrap},
+    {"once", 0, "VIEW",
+     "print a snapshot and leave: overview, brokers, topics, partitions, groups, quorum",
+     take_once},
+    {"format", 0, "table|json", "of --once (table); console/JSON.md documents the JSON",
+     take_format},
     {"timeout", 0, "SECONDS", "how long --once waits for an answer (5)", take_timeout},
     {"interval", 0, "SECONDS", "how often the cluster is asked (2)", take_interval},
     {"version", 0, NULL, "print the version and leave", take_version},
@@ -86,7 +92,8 @@ static const struct option_row *row_of(const char *arg, const char **value)
     for (size_t i = 0; i < count; i++) {
         if (arg[0] == '-' && arg[1] == '-') {
             size_t size = strlen(rows[i].name);
-            if (strncmp(arg + 2, rows[i].name, size) == 0 && (arg[2 + size] == '\0' || arg[2 + size] == '=')) {
+            if (strncmp(arg + 2, rows[i].name, size) == 0 &&
+                (arg[2 + size] == '\0' || arg[2 + size] == '=')) {
                 *value = arg[2 + size] == '=' ? arg + 3 + size : NULL;
                 return &rows[i];
             }
@@ -121,7 +128,8 @@ enum err options_parse(int argc, char **argv, struct options *out, struct err_te
         }
         const char *expected = row->take(out, value == NULL ? "" : value);
         if (expected != NULL) {
-            err_set(text, "--%s %.80s: expected %s", row->name, value == NULL ? "" : value, expected);
+            err_set(text, "--%s %.80s: expected %s", row->name, value == NULL ? "" : value,
+                    expected);
             return ERR_INVALID;
         }
     }
@@ -140,10 +148,11 @@ void options_help(FILE *to)
         if (rows[i].letter != 0) {
             snprintf(letter, sizeof letter, "-%c, ", rows[i].letter);
         }
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, rows[i].name, rows[i].value == NULL ? "" : " ",
-                 rows[i].value == NULL ? "" : rows[i].value);
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, rows[i].name,
+                 rows[i].value == NULL ? "" : " ", rows[i].value == NULL ? "" : rows[i].value);
         fprintf(to, "  %-38s %s\n", left, rows[i].help);
     }
-    fprintf(to, "\nExit status: 0 good, 1 the terminal was lost, 2 wrong arguments or no terminal,\n"
-                "3 no broker answered in time.\n");
+    fprintf(to,
+            "\nExit status: 0 good, 1 the terminal was lost, 2 wrong arguments or no terminal,\n"
+            "3 no broker answered in time.\n");
 }

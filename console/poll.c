@@ -1,10 +1,10 @@
 /* Rounds, timers and snapshots.
  *
- * Happy path: the round timer starts a round; each stage sends its calls; when the last one is answered,
- * or the stage timer says enough, what was learnt is handed out and the next stage begins; after the
- * last the round timer is set anew. Failure modes: nobody answers the first stage (the round ends with
- * the reason); one broker does not answer (the stage goes on without it; its late answer is still read);
- * the owner goes away in the middle (poll_free drops the calls). */
+ * Happy path: the round timer starts a round; each stage sends its calls; when the last one is
+ * answered, or the stage timer says enough, what was learnt is handed out and the next stage
+ * begins; after the last the round timer is set anew. Failure modes: nobody answers the first stage
+ * (the round ends with the reason); one broker does not answer (the stage goes on without it; its
+ * late answer is still read); the owner goes away in the middle (poll_free drops the calls). */
 #include "console/poll.h"
 
 #include <stdio.h>
@@ -14,7 +14,8 @@
 #include "common/base/mem.h"
 #include "console/poll_impl.h"
 
-/* ---- what is wanted ---------------------------------------------------------------------------- */
+/* ---- what is wanted ----------------------------------------------------------------------------
+ */
 
 static void add_name(struct poll_name **names, int *count, const char *name, int64_t number)
 {
@@ -56,7 +57,8 @@ int64_t poll_wall_ms(void)
     return uv_gettimeofday(&now) == 0 ? now.tv_sec * 1000 + now.tv_usec / 1000 : 0;
 }
 
-/* ---- rounds ------------------------------------------------------------------------------------ */
+/* ---- rounds ------------------------------------------------------------------------------------
+ */
 
 static void start_round(struct poll *p);
 
@@ -82,7 +84,8 @@ static void publish(struct poll *p)
     for (int i = 0; i < MODEL_PART_COUNT; i++) {
         if (p->failing[i] != NULL) {
             p->draft->parts[i].error = arena_strdup(&p->draft->arena, p->failing[i]);
-            p->draft->parts[i].state = p->draft->parts[i].state == MODEL_REFUSED ? MODEL_REFUSED : MODEL_FAILED;
+            p->draft->parts[i].state =
+                p->draft->parts[i].state == MODEL_REFUSED ? MODEL_REFUSED : MODEL_FAILED;
         }
     }
     struct model *done = p->draft;
@@ -127,7 +130,8 @@ static void next_stage(struct poll *p)
         end_round(p);
         return;
     }
-    /* Hand out where it is worth it: the cluster at the very first, ends only once leaders have told. */
+    /* Hand out where it is worth it: the cluster at the very first, ends only once leaders have
+     * told. */
     if ((p->stage == STAGE_CLUSTER && p->round == 1) || p->stage >= STAGE_LEADERS) {
         publish(p);
     }
@@ -171,9 +175,11 @@ static void start_round(struct poll *p)
     uv_timer_start(&p->stage_timer, on_stage_timer, POLL_REQUEST_MS, 0);
 }
 
-/* ---- calls ------------------------------------------------------------------------------------- */
+/* ---- calls -------------------------------------------------------------------------------------
+ */
 
-struct call *poll_call_new(struct poll *p, int32_t broker, const char *what, enum model_part_id part,
+struct call *poll_call_new(struct poll *p, int32_t broker, const char *what,
+                           enum model_part_id part,
                            void (*learn)(struct call *c, const void *response))
 {
     struct arena arena = {0};
@@ -240,17 +246,20 @@ static void on_answer(void *ctx, const struct client_answer *answer)
 void poll_call_send(struct call *c, int16_t api_key, int16_t min_version, int16_t max_version,
                     const void *request)
 {
-    struct client_request r = client_request_of(api_key, request, c->poll->request_ms, on_answer, c);
+    struct client_request r =
+        client_request_of(api_key, request, c->poll->request_ms, on_answer, c);
     r.min_version = min_version;
     r.max_version = max_version;
     c->poll->outstanding++;
     ask_send(c->poll->ask, c->broker == ANY_BROKER ? cluster_any() : cluster_broker(c->broker), &r);
 }
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------------------------------
+ */
 
-enum err poll_new(struct uv_loop_s *loop, const char *bootstrap, int64_t stage_ms, int64_t request_ms,
-                  const struct poll_events *events, void *ctx, struct poll **out, struct err_text *text)
+enum err poll_new(struct uv_loop_s *loop, const char *bootstrap, int64_t stage_ms,
+                  int64_t request_ms, const struct poll_events *events, void *ctx,
+                  struct poll **out, struct err_text *text)
 {
     struct ask *ask = NULL;
     enum err e = ask_new(loop, bootstrap, &ask, text);
@@ -287,8 +296,7 @@ static void on_closed(uv_handle_t *handle)
 void poll_free(struct poll *p)
 {
     ask_free(p->ask);
-    LIST_FOREACH(node, &p->calls)
-    {
+    LIST_FOREACH(node, &p->calls) {
         call_free(CONTAINER_OF(node, struct call, link));
     }
     poll_want_free(&p->want);

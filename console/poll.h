@@ -1,15 +1,17 @@
 /* poll: keeps asking the cluster and hands out snapshots of what it said.
  *
- * A round asks, in this order: the cluster (Metadata, DescribeCluster); then at once the followers' ends,
- * configs, log dirs, quorum and the list of groups; then the leaders' ends and the groups' members and
- * commits; then the ends that the groups' lags are counted from. Followers are asked before leaders, so
- * that a lag is overstated, never understated, by what was written in between. (A replica's own end is
- * asked with replica id -2, Kafka's DEBUGGING_REPLICA_ID, which any replica answers.)
+ * A round asks, in this order: the cluster (Metadata, DescribeCluster); then at once the followers'
+ * ends, configs, log dirs, quorum and the list of groups; then the leaders' ends and the groups'
+ * members and commits; then the ends that the groups' lags are counted from. Followers are asked
+ * before leaders, so that a lag is overstated, never understated, by what was written in between.
+ * (A replica's own end is asked with replica id -2, Kafka's DEBUGGING_REPLICA_ID, which any replica
+ * answers.)
  *
- * What is asked follows what is looked at (poll_want). Never more than one round runs at a time, none
- * starts within POLL_MIN_GAP_MS of another, and a round sends any broker a bounded number of requests,
- * so that the console's own load is bounded however often a key is pressed. A broker that does not
- * answer holds up a stage for POLL_STAGE_MS, not longer: its older samples stay, with their age. */
+ * What is asked follows what is looked at (poll_want). Never more than one round runs at a time,
+ * none starts within POLL_MIN_GAP_MS of another, and a round sends any broker a bounded number of
+ * requests, so that the console's own load is bounded however often a key is pressed. A broker that
+ * does not answer holds up a stage for POLL_STAGE_MS, not longer: its older samples stay, with
+ * their age. */
 #ifndef CONSOLE_POLL_H
 #define CONSOLE_POLL_H
 
@@ -37,7 +39,7 @@ struct poll_name {
 };
 
 struct poll_want {
-    unsigned parts; /* 1u << model_part_id */
+    unsigned parts;  /* 1u << model_part_id */
     bool everything; /* all partitions and groups, not only those named */
     struct poll_name *partitions;
     int partition_count;
@@ -56,8 +58,9 @@ struct poll_events {
 };
 
 /* Nothing is asked before the first poll_want. `stage_ms` bounds a stage (POLL_STAGE_MS). */
-enum err poll_new(struct uv_loop_s *loop, const char *bootstrap, int64_t stage_ms, int64_t request_ms,
-                  const struct poll_events *events, void *ctx, struct poll **out, struct err_text *text);
+enum err poll_new(struct uv_loop_s *loop, const char *bootstrap, int64_t stage_ms,
+                  int64_t request_ms, const struct poll_events *events, void *ctx,
+                  struct poll **out, struct err_text *text);
 /* No event after it. Not from inside one. Handles close as the loop runs on. */
 void poll_free(struct poll *p);
 /* Takes over what `want` holds. Counts from the next round. */

@@ -11,7 +11,14 @@
 #include "console/learn.h"
 #include "console/poll.h"
 
-enum stage { STAGE_IDLE, STAGE_CLUSTER, STAGE_FOLLOWERS, STAGE_LEADERS, STAGE_GROUP_ENDS, STAGE_COUNT };
+enum stage {
+    STAGE_IDLE,
+    STAGE_CLUSTER,
+    STAGE_FOLLOWERS,
+    STAGE_LEADERS,
+    STAGE_GROUP_ENDS,
+    STAGE_COUNT
+};
 
 struct poll {
     uv_loop_t *loop;
@@ -28,11 +35,11 @@ struct poll {
     int64_t stage_ms;
     int64_t request_ms;
     bool paused;
-    bool again; /* poll_now was called during a round */
+    bool again;              /* poll_now was called during a round */
     uint64_t round_began_ms; /* loop time */
     uint64_t round;
     enum stage stage;
-    int outstanding; /* calls of this round and stage without answer */
+    int outstanding;   /* calls of this round and stage without answer */
     struct list calls; /* every call without answer, of whatever round */
     struct model *draft;
     struct learn_listing listing;
@@ -54,10 +61,10 @@ struct call {
     struct poll *poll;
     uint64_t round;
     enum stage stage;
-    int32_t broker; /* ANY_BROKER = whichever answers */
-    enum learn_offset kind; /* of ListOffsets */
+    int32_t broker;            /* ANY_BROKER = whichever answers */
+    enum learn_offset kind;    /* of ListOffsets */
     const char *const *groups; /* that it asks about, NULL-terminated; or NULL */
-    const char *what;    /* the API's name */
+    const char *what;          /* the API's name */
     enum model_part_id part;
     bool optional; /* its failure is not worth a word: older brokers do not serve it */
     /* Reads the response into the draft. */
@@ -67,7 +74,8 @@ struct call {
 /* Asks what the stage asks. poll->outstanding counts it. */
 void poll_stage_begin(struct poll *p, enum stage stage);
 
-struct call *poll_call_new(struct poll *p, int32_t broker, const char *what, enum model_part_id part,
+struct call *poll_call_new(struct poll *p, int32_t broker, const char *what,
+                           enum model_part_id part,
                            void (*learn)(struct call *c, const void *response));
 void poll_call_send(struct call *c, int16_t api_key, int16_t min_version, int16_t max_version,
                     const void *request);

@@ -11,7 +11,8 @@ enum { GROUPS_PER_REQUEST = 100, TOPICS_PER_REQUEST = 500, NO_MAX = 32767 };
 enum { AS_CONSUMER = -1, AS_REPLICA = -2 }; /* ListOffsets.ReplicaId */
 enum { AT_END = -1, AT_START = -2 };        /* ListOffsets.Timestamp */
 
-/* ---- the cluster ------------------------------------------------------------------------------- */
+/* ---- the cluster -------------------------------------------------------------------------------
+ */
 
 static void got_metadata(struct call *c, const void *response)
 {
@@ -45,7 +46,8 @@ static void ask_fenced(struct poll *p)
     poll_call_send(c, WIRE_DESCRIBE_CLUSTER, 2, NO_MAX, r);
 }
 
-/* ---- offsets ----------------------------------------------------------------------------------- */
+/* ---- offsets -----------------------------------------------------------------------------------
+ */
 
 static void got_offsets(struct call *c, const void *response)
 {
@@ -96,14 +98,16 @@ static void gather(struct poll *p, struct batch *b, bool leaders)
         return;
     }
     if (p->want.partition_count > 1) {
-        qsort(p->want.partitions, (size_t)p->want.partition_count, sizeof *p->want.partitions, by_name);
+        qsort(p->want.partitions, (size_t)p->want.partition_count, sizeof *p->want.partitions,
+              by_name);
     }
     for (int i = 0; i < p->want.partition_count; i++) {
         const struct poll_name *n = &p->want.partitions[i];
         if (i > 0 && by_name(n, n - 1) == 0) {
             continue;
         }
-        const struct model_partition *part = model_find_partition(p->draft, n->name, (int32_t)n->number);
+        const struct model_partition *part =
+            model_find_partition(p->draft, n->name, (int32_t)n->number);
         if (part != NULL) {
             add_replicas(b, part, leaders);
         }
@@ -128,7 +132,8 @@ static void ask_leaders(struct poll *p)
     batch_free(&b);
 }
 
-/* ---- configs, log dirs, quorum ----------------------------------------------------------------- */
+/* ---- configs, log dirs, quorum -----------------------------------------------------------------
+ */
 
 static void got_configs(struct call *c, const void *response)
 {
@@ -169,7 +174,8 @@ static void ask_configs(struct poll *p)
     int topics = p->draft->topic_count;
     bool unread = false;
     for (int i = 0; i < topics; i++) {
-        unread |= p->draft->topics[i].min_insync == MODEL_UNKNOWN && p->draft->topics[i].error == NULL;
+        unread |=
+            p->draft->topics[i].min_insync == MODEL_UNKNOWN && p->draft->topics[i].error == NULL;
     }
     if (!is_due(p, &p->configs_read_ms, unread ? POLL_MIN_GAP_MS : POLL_CONFIGS_EVERY_MS)) {
         return;
@@ -214,12 +220,14 @@ static void ask_quorum(struct poll *p)
     r->topics.items = arena_array(&c->arena, 1, sizeof *r->topics.items);
     r->topics.count = 1;
     r->topics.items[0].topic_name = wire_str("__cluster_metadata");
-    r->topics.items[0].partitions.items = arena_array(&c->arena, 1, sizeof *r->topics.items[0].partitions.items);
+    r->topics.items[0].partitions.items =
+        arena_array(&c->arena, 1, sizeof *r->topics.items[0].partitions.items);
     r->topics.items[0].partitions.count = 1;
     poll_call_send(c, WIRE_DESCRIBE_QUORUM, 0, NO_MAX, r);
 }
 
-/* ---- groups ------------------------------------------------------------------------------------ */
+/* ---- groups ------------------------------------------------------------------------------------
+ */
 
 static void got_listing(struct call *c, const void *response)
 {
@@ -385,7 +393,8 @@ static void ask_group_ends(struct poll *p)
     mem_free(names);
 }
 
-/* ---- stages ------------------------------------------------------------------------------------ */
+/* ---- stages ------------------------------------------------------------------------------------
+ */
 
 static void begin_followers(struct poll *p)
 {

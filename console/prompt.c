@@ -56,7 +56,8 @@ static bool insert_char(struct prompt *p, int key)
     return true;
 }
 
-/* Shows the next word, or the one before, that begins with what was typed; then the typed text again. */
+/* Shows the next word, or the one before, that begins with what was typed; then the typed text
+ * again. */
 static bool complete(struct prompt *p, int step)
 {
     if (p->words == NULL) {

@@ -1,10 +1,10 @@
 /* The terminal through ncursesw.
  *
- * Happy path: open /dev/tty for reading and for writing, newterm on those, cbreak without echo, keys
- * without waiting, Esc told from a sequence within 25 ms (or $ESCDELAY).
- * Failure modes: no terminal (said, with the way out); TERM unknown (fallbacks); the terminal goes away
- * (read gives EIO, EBADF, EPIPE or end of file: SCREEN_GONE); a slow line (TIOCOUTQ tells, frames are
- * left out); a crash (signal handler writes strings prepared at the start, nothing else). */
+ * Happy path: open /dev/tty for reading and for writing, newterm on those, cbreak without echo,
+ * keys without waiting, Esc told from a sequence within 25 ms (or $ESCDELAY). Failure modes: no
+ * terminal (said, with the way out); TERM unknown (fallbacks); the terminal goes away (read gives
+ * EIO, EBADF, EPIPE or end of file: SCREEN_GONE); a slow line (TIOCOUTQ tells, frames are left
+ * out); a crash (signal handler writes strings prepared at the start, nothing else). */
 #include "console/screen.h"
 
 #include <curses.h>
@@ -98,7 +98,8 @@ static void rescue_disarm(void)
     }
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------
+ */
 
 static void set_up_colors(const struct screen *s)
 {
@@ -168,15 +169,17 @@ enum err screen_open(enum theme_palette palette, struct screen **out, struct err
     s->out = open_tty(O_WRONLY, "w");
     err_set(notice, "%s", "");
     if (s->in == NULL || s->out == NULL || tcgetattr(fileno(s->in), &saved) != 0) {
-        err_set(text, "no terminal to draw on (/dev/tty: %s); `barnabas --once overview` prints instead",
+        err_set(text,
+                "no terminal to draw on (/dev/tty: %s); `barnabas --once overview` prints instead",
                 strerror(errno));
         screen_close(s);
         return ERR_NOT_FOUND;
     }
     s->curses = new_terminal(s->in, s->out, notice);
     if (s->curses == NULL) {
-        err_set(text, "neither TERM=%.60s nor xterm-256color nor vt100 is known to this system; "
-                      "install ncurses-base, or use `barnabas --once overview`",
+        err_set(text,
+                "neither TERM=%.60s nor xterm-256color nor vt100 is known to this system; "
+                "install ncurses-base, or use `barnabas --once overview`",
                 getenv("TERM") == NULL ? "" : getenv("TERM"));
         screen_close(s);
         return ERR_UNSUPPORTED;
@@ -246,7 +249,8 @@ int screen_columns(const struct screen *s)
     return getmaxx(stdscr);
 }
 
-/* ---- input ------------------------------------------------------------------------------------ */
+/* ---- input ------------------------------------------------------------------------------------
+ */
 
 static int translate(wint_t code)
 {
@@ -254,12 +258,12 @@ static int translate(wint_t code)
         wint_t curses;
         int key;
     } named[] = {
-        {KEY_UP, KEY_CODE_UP},        {KEY_DOWN, KEY_CODE_DOWN},
-        {KEY_LEFT, KEY_CODE_LEFT},    {KEY_RIGHT, KEY_CODE_RIGHT},
+        {KEY_UP, KEY_CODE_UP},         {KEY_DOWN, KEY_CODE_DOWN},
+        {KEY_LEFT, KEY_CODE_LEFT},     {KEY_RIGHT, KEY_CODE_RIGHT},
         {KEY_PPAGE, KEY_CODE_PAGE_UP}, {KEY_NPAGE, KEY_CODE_PAGE_DOWN},
-        {KEY_HOME, KEY_CODE_HOME},    {KEY_END, KEY_CODE_END},
-        {KEY_DC, KEY_CODE_DELETE},    {KEY_BTAB, KEY_CODE_BACKTAB},
-        {KEY_ENTER, KEY_CODE_ENTER},  {KEY_BACKSPACE, KEY_CODE_BACKSPACE},
+        {KEY_HOME, KEY_CODE_HOME},     {KEY_END, KEY_CODE_END},
+        {KEY_DC, KEY_CODE_DELETE},     {KEY_BTAB, KEY_CODE_BACKTAB},
+        {KEY_ENTER, KEY_CODE_ENTER},   {KEY_BACKSPACE, KEY_CODE_BACKSPACE},
         {KEY_F(1), KEY_CODE_F1},
     };
     for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
@@ -303,7 +307,8 @@ bool screen_is_behind(const struct screen *s)
     return ioctl(fileno(s->out), TIOCOUTQ, &waiting) == 0 && waiting > BEHIND_BYTES;
 }
 
-/* ---- output ----------------------------------------------------------------------------------- */
+/* ---- output -----------------------------------------------------------------------------------
+ */
 
 static attr_t attributes_of(const struct screen *s, enum style style)
 {

@@ -1,12 +1,13 @@
-/* screen: the terminal. screen.c is the one file with curses calls, and one screen exists at a time.
+/* screen: the terminal. screen.c is the one file with curses calls, and one screen exists at a
+ * time.
  *
- * It opens the terminal for itself (/dev/tty, twice), so that nothing it does to its descriptors shows
- * on those that the shell shares with us. An unknown TERM falls back to xterm-256color, then vt100.
- * Whatever way the process ends, the terminal is put back: screen_close on the ordinary ways, a handler
- * of its own on SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT.
+ * It opens the terminal for itself (/dev/tty, twice), so that nothing it does to its descriptors
+ * shows on those that the shell shares with us. An unknown TERM falls back to xterm-256color, then
+ * vt100. Whatever way the process ends, the terminal is put back: screen_close on the ordinary
+ * ways, a handler of its own on SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT.
  *
- * Drawing is between screen_begin and screen_end; only what differs from the terminal's present content
- * is sent. Text is cut at the right edge, never wrapped. Text must be safe (text.h). */
+ * Drawing is between screen_begin and screen_end; only what differs from the terminal's present
+ * content is sent. Text is cut at the right edge, never wrapped. Text must be safe (text.h). */
 #ifndef CONSOLE_SCREEN_H
 #define CONSOLE_SCREEN_H
 
@@ -18,8 +19,8 @@
 
 struct screen;
 
-/* ERR_NOT_FOUND when there is no terminal, with what to do instead. `notice` gets a line for the user
- * when TERM had to be replaced, else "". */
+/* ERR_NOT_FOUND when there is no terminal, with what to do instead. `notice` gets a line for the
+ * user when TERM had to be replaced, else "". */
 enum err screen_open(enum theme_palette palette, struct screen **out, struct err_text *notice,
                      struct err_text *text);
 /* A terminal of `rows` x `columns` that goes nowhere, for tests: the same drawing, read with
@@ -33,8 +34,8 @@ int screen_rows(const struct screen *s);
 int screen_columns(const struct screen *s);
 
 enum screen_input { SCREEN_KEY, SCREEN_EMPTY, SCREEN_GONE };
-/* The next key (keys.h) waiting. Call until it says SCREEN_EMPTY: there will not be a second wake-up.
- * SCREEN_GONE: the terminal is no more. */
+/* The next key (keys.h) waiting. Call until it says SCREEN_EMPTY: there will not be a second
+ * wake-up. SCREEN_GONE: the terminal is no more. */
 enum screen_input screen_next_key(struct screen *s, int *key);
 /* Takes over the terminal's present size. */
 void screen_resized(struct screen *s);

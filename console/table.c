@@ -28,7 +28,8 @@ void table_free(struct table *t)
     memset(t, 0, sizeof *t);
 }
 
-/* ---- cells ------------------------------------------------------------------------------------ */
+/* ---- cells ------------------------------------------------------------------------------------
+ */
 
 void cell_text(struct cell *c, const char *text)
 {
@@ -60,7 +61,8 @@ static void get_cell(const struct table *t, int column, const struct row *row, s
     t->columns[column].value(row, cell);
 }
 
-/* ---- what is shown ---------------------------------------------------------------------------- */
+/* ---- what is shown ----------------------------------------------------------------------------
+ */
 
 static bool matches(const struct table *t, const struct row *row)
 {
@@ -239,7 +241,8 @@ void table_sort_invert(struct table *t)
     refresh_shown(t);
 }
 
-/* ---- the cursor ------------------------------------------------------------------------------- */
+/* ---- the cursor -------------------------------------------------------------------------------
+ */
 
 const struct row *table_selected(const struct table *t)
 {
@@ -278,7 +281,8 @@ bool table_move(struct table *t, enum request request, int page)
     return true;
 }
 
-/* ---- layout and drawing ----------------------------------------------------------------------- */
+/* ---- layout and drawing -----------------------------------------------------------------------
+ */
 
 enum { GAP_CELLS = 2 };
 
@@ -291,7 +295,8 @@ static int total_cells(const struct table *t)
     return total > 0 ? total - GAP_CELLS : 0;
 }
 
-/* Takes away what does not fit: first columns of rank 5 and more, then width, then other columns. */
+/* Takes away what does not fit: first columns of rank 5 and more, then width, then other columns.
+ */
 static bool give_way(struct table *t, int excess)
 {
     int last = -1;
@@ -363,7 +368,8 @@ static void draw_titles(struct table *t, struct screen *s, int y)
             continue;
         }
         title_text(t, c, text);
-        screen_put(s, y, x, STYLE_HEADING, text_fit(text, t->widths[c], t->columns[c].align, fitted));
+        screen_put(s, y, x, STYLE_HEADING,
+                   text_fit(text, t->widths[c], t->columns[c].align, fitted));
         x += t->widths[c] + GAP_CELLS;
     }
 }

@@ -1,7 +1,7 @@
 /* table: rows of things, shown through columns that are data.
  *
- * The cursor belongs to a thing, not to a position: when rows come, go or change places it stays on the
- * thing it was on, and only when that has gone does it take what stands in its place. */
+ * The cursor belongs to a thing, not to a position: when rows come, go or change places it stays on
+ * the thing it was on, and only when that has gone does it take what stands in its place. */
 #ifndef CONSOLE_TABLE_H
 #define CONSOLE_TABLE_H
 
@@ -54,10 +54,10 @@ struct table {
     size_t row_capacity;
     size_t *shown; /* indexes of rows, filtered and sorted */
     size_t shown_count;
-    size_t selected; /* index into shown */
+    size_t selected;     /* index into shown */
     char *selected_name; /* NULL before anything is selected */
     int64_t selected_number;
-    size_t top; /* first row drawn */
+    size_t top;      /* first row drawn */
     int sort_column; /* -1 = in the order loaded */
     bool sort_descending;
     char filter[TABLE_FILTER_BYTES];
@@ -80,7 +80,8 @@ void table_end(struct table *t);
 enum err table_filter(struct table *t, const char *expression, struct err_text *text);
 void table_sort_next(struct table *t); /* the next column, after the last none */
 void table_sort_invert(struct table *t);
-/* Moves the cursor; `page` is the number of rows on the screen. False: not a request of movement. */
+/* Moves the cursor; `page` is the number of rows on the screen. False: not a request of movement.
+ */
 bool table_move(struct table *t, enum request request, int page);
 /* NULL when no row is shown. */
 const struct row *table_selected(const struct table *t);

@@ -29,18 +29,18 @@ const char *glyph(enum glyph g)
         const char *plain;
         const char *fine;
     } table[GLYPH_COUNT] = {
-        [GLYPH_MISSING] = {"?", "\u2014"},  [GLYPH_DENIED] = {"denied", "\u2298"},
-        [GLYPH_NONE] = {"none", "none"},    [GLYPH_ELLIPSIS] = {"~", "\u2026"},
-        [GLYPH_UP] = {"^", "\u25b2"},       [GLYPH_DOWN] = {"v", "\u25bc"},
-        [GLYPH_MARK] = {"*", "*"},          [GLYPH_BAR] = {"-", "\u2500"},
+        [GLYPH_MISSING] = {"?", "\u2014"}, [GLYPH_DENIED] = {"denied", "\u2298"},
+        [GLYPH_NONE] = {"none", "none"},   [GLYPH_ELLIPSIS] = {"~", "\u2026"},
+        [GLYPH_UP] = {"^", "\u25b2"},      [GLYPH_DOWN] = {"v", "\u25bc"},
+        [GLYPH_MARK] = {"*", "*"},         [GLYPH_BAR] = {"-", "\u2500"},
         [GLYPH_DOT] = {"|", "\u00b7"},
     };
     ASSERT((int)g >= 0 && g < GLYPH_COUNT);
     return utf8 ? table[g].fine : table[g].plain;
 }
 
-/* One character of `s`, made safe: its bytes in `out`, its width in *cells. Returns the bytes of `s`
- * it took, 0 at the end. */
+/* One character of `s`, made safe: its bytes in `out`, its width in *cells. Returns the bytes of
+ * `s` it took, 0 at the end. */
 static size_t next_char(const char *s, mbstate_t *state, char out[8], int *cells)
 {
     if (*s == '\0') {

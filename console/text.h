@@ -1,8 +1,9 @@
 /* text: strings as cells of a terminal.
  *
- * Everything that came from a cluster passes here before it is drawn or printed: control characters,
- * invalid bytes, and characters without a width of their own (bidirectional marks, combining ones)
- * become '?', so that no name can move the cursor, change colours or shift a column. */
+ * Everything that came from a cluster passes here before it is drawn or printed: control
+ * characters, invalid bytes, and characters without a width of their own (bidirectional marks,
+ * combining ones) become '?', so that no name can move the cursor, change colours or shift a
+ * column. */
 #ifndef CONSOLE_TEXT_H
 #define CONSOLE_TEXT_H
 
@@ -23,9 +24,9 @@ enum glyph {
     GLYPH_ELLIPSIS, /* one cell: text was cut here */
     GLYPH_UP,       /* sorted ascending */
     GLYPH_DOWN,
-    GLYPH_MARK,    /* beside the leader */
-    GLYPH_BAR,     /* one cell of a rule */
-    GLYPH_DOT,     /* between parts of a line */
+    GLYPH_MARK, /* beside the leader */
+    GLYPH_BAR,  /* one cell of a rule */
+    GLYPH_DOT,  /* between parts of a line */
     GLYPH_COUNT
 };
 const char *glyph(enum glyph g);
@@ -34,8 +35,8 @@ const char *glyph(enum glyph g);
 int text_cells(const char *s);
 
 enum text_align { TEXT_LEFT, TEXT_RIGHT };
-/* Writes `s`, made safe, as exactly `cells` cells: cut with an ellipsis or padded with blanks. Returns
- * `out`, which must hold TEXT_MAX bytes; cells beyond what fits are left off. */
+/* Writes `s`, made safe, as exactly `cells` cells: cut with an ellipsis or padded with blanks.
+ * Returns `out`, which must hold TEXT_MAX bytes; cells beyond what fits are left off. */
 char *text_fit(const char *s, int cells, enum text_align align, char out[TEXT_MAX]);
 /* The same without padding or a limit other than the buffer. */
 char *text_safe(const char *s, char out[TEXT_MAX]);

@@ -1,8 +1,8 @@
 /* theme: what a style looks like. Pure data; screen.c turns it into attributes.
  *
- * No meaning hangs on colour alone: whatever is coloured also says so in words or by bold, reverse or
- * underline, so that NO_COLOR, monochrome terminals and colour-blind eyes lose nothing. The palette is
- * the eight colours every terminal has; red and green never stand against each other. */
+ * No meaning hangs on colour alone: whatever is coloured also says so in words or by bold, reverse
+ * or underline, so that NO_COLOR, monochrome terminals and colour-blind eyes lose nothing. The
+ * palette is the eight colours every terminal has; red and green never stand against each other. */
 #ifndef CONSOLE_THEME_H
 #define CONSOLE_THEME_H
 

@@ -8,10 +8,11 @@
 #include "common/base/assert.h"
 #include "console/text.h"
 
-/* What `:` knows besides the screens. The screens' names come first, in the order of enum view_id. */
+/* What `:` knows besides the screens. The screens' names come first, in the order of enum view_id.
+ */
 static const char *const words[] = {
-    "overview", "brokers", "topics",  "partitions", "groups",  "quorum", "help",
-    "interval ", "internal", "pause", "refresh",    "quit",    NULL,
+    "overview",  "brokers",  "topics", "partitions", "groups", "quorum", "help",
+    "interval ", "internal", "pause",  "refresh",    "quit",   NULL,
 };
 
 void ui_init(struct ui *ui, const char *where, int interval_ms)
@@ -61,7 +62,8 @@ void ui_show(struct ui *ui, const struct model *m)
     model_unref(before);
 }
 
-/* ---- screens ---------------------------------------------------------------------------------- */
+/* ---- screens ----------------------------------------------------------------------------------
+ */
 
 static void push(struct ui *ui, const struct view_target *to)
 {
@@ -142,7 +144,8 @@ static void set_interval(struct ui *ui, int64_t interval_ms)
     ui_say(ui, STYLE_NORMAL, "asking every %g s", ui->interval_ms / 1000.0);
 }
 
-/* ---- commands --------------------------------------------------------------------------------- */
+/* ---- commands ---------------------------------------------------------------------------------
+ */
 
 static void run_command(struct ui *ui, const char *text)
 {
@@ -200,7 +203,8 @@ static void prompt_input(struct ui *ui, int key)
     }
 }
 
-/* ---- keys ------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------
+ */
 
 static void open_filter(struct ui *ui)
 {

@@ -1,7 +1,7 @@
 /* ui: the console without terminal, loop or network: keys and snapshots in, frames out.
  *
- * What the world should do is left in the fields `quit`, `refresh`, `repaint`, `paused`, `interval_ms`
- * for whoever drives it to look at after every call. Times are handed in. */
+ * What the world should do is left in the fields `quit`, `refresh`, `repaint`, `paused`,
+ * `interval_ms` for whoever drives it to look at after every call. Times are handed in. */
 #ifndef CONSOLE_UI_H
 #define CONSOLE_UI_H
 
@@ -49,12 +49,14 @@ void ui_key(struct ui *ui, int key, int screen_rows_count);
 /* Takes its own reference. */
 void ui_show(struct ui *ui, const struct model *m);
 /* Replaces the message line. */
-void ui_say(struct ui *ui, enum style style, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void ui_say(struct ui *ui, enum style style, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void ui_set_trouble(struct ui *ui, const char *why); /* "" = none */
 void ui_draw(struct ui *ui, struct screen *s, int64_t now_ms);
 struct view *ui_view(const struct ui *ui);
 
-/* The rows on the screen, or that will be: as many as one page. Returns the index after the last. */
+/* The rows on the screen, or that will be: as many as one page. Returns the index after the last.
+ */
 size_t ui_visible(const struct ui *ui, int screen_rows_count, size_t *first);
 
 #endif

@@ -6,10 +6,10 @@
 #include "common/base/mem.h"
 
 static const struct view_ops *const all[VIEW_COUNT] = {
-    [VIEW_OVERVIEW] = &view_overview,     [VIEW_BROKERS] = &view_brokers,
-    [VIEW_TOPICS] = &view_topics,         [VIEW_PARTITIONS] = &view_partitions,
-    [VIEW_GROUPS] = &view_groups,         [VIEW_QUORUM] = &view_quorum,
-    [VIEW_GROUP] = &view_group,           [VIEW_HELP] = &view_help,
+    [VIEW_OVERVIEW] = &view_overview, [VIEW_BROKERS] = &view_brokers,
+    [VIEW_TOPICS] = &view_topics,     [VIEW_PARTITIONS] = &view_partitions,
+    [VIEW_GROUPS] = &view_groups,     [VIEW_QUORUM] = &view_quorum,
+    [VIEW_GROUP] = &view_group,       [VIEW_HELP] = &view_help,
 };
 
 const struct view_ops *view_ops_of(enum view_id id)

@@ -1,8 +1,9 @@
-/* view: a screen of the console: a table of some part of the model, with a way to what lies behind a row.
+/* view: a screen of the console: a table of some part of the model, with a way to what lies behind
+ * a row.
  *
- * One table of operations per screen (view_ops); an open screen is a struct view, with its own cursor,
- * filter and sort, so that going back finds all as it was. A view knows nothing of the cluster but the
- * snapshot it was last shown, and nothing of the terminal beyond its table. */
+ * One table of operations per screen (view_ops); an open screen is a struct view, with its own
+ * cursor, filter and sort, so that going back finds all as it was. A view knows nothing of the
+ * cluster but the snapshot it was last shown, and nothing of the terminal beyond its table. */
 #ifndef CONSOLE_VIEW_H
 #define CONSOLE_VIEW_H
 
@@ -60,7 +61,8 @@ struct view_ops {
     unsigned parts;      /* 1u << model_part_id of each part it shows */
     bool row_partitions; /* its rows' ids are {topic, partition} */
     bool row_groups;     /* its rows' ids are {group, 0} */
-    /* Adds the rows between table_begin and table_end. v->model is not NULL unless the view has no parts. */
+    /* Adds the rows between table_begin and table_end. v->model is not NULL unless the view has no
+     * parts. */
     void (*load)(struct view *v);
     bool (*wrong)(const struct row *row); /* NULL = nothing ever is */
     /* False: nothing lies behind the row. May be NULL. */

@@ -128,8 +128,9 @@ static bool head(const struct view *v, int index, struct cell *line)
     snprintf(line->text, sizeof line->text, "state %.40s, type %.40s, protocol %.60s",
              g->state == NULL ? glyph(GLYPH_MISSING) : g->state,
              g->type == NULL ? glyph(GLYPH_MISSING) : g->type,
-             g->protocol == NULL ? glyph(GLYPH_MISSING)
-             : g->protocol[0] == '\0' ? glyph(GLYPH_NONE) : g->protocol);
+             g->protocol == NULL      ? glyph(GLYPH_MISSING)
+             : g->protocol[0] == '\0' ? glyph(GLYPH_NONE)
+                                      : g->protocol);
     text_add(line->text, ", coordinator %d", (int)g->coordinator);
     text_add(line->text, ", members %s",
              text_number(g->members_state == MODEL_READ ? g->member_count : MODEL_UNKNOWN, number));

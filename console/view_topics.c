@@ -13,7 +13,9 @@ static void name_value(const struct row *row, struct cell *c)
 static void partitions_value(const struct row *row, struct cell *c)
 {
     const struct model_topic *t = row->item;
-    cell_number(c, t->error == NULL ? t->partition_count : t->denied ? MODEL_DENIED : MODEL_UNKNOWN);
+    cell_number(c, t->error == NULL ? t->partition_count
+                   : t->denied      ? MODEL_DENIED
+                                    : MODEL_UNKNOWN);
 }
 
 static void replication_value(const struct row *row, struct cell *c)

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-static void add_partition(struct model *m, struct model_partition *p, int32_t number, int32_t leader,
-                          int64_t end)
+static void add_partition(struct model *m, struct model_partition *p, int32_t number,
+                          int32_t leader, int64_t end)
 {
     struct model_replica *r = model_set_replicas(m, p, 3);
     p->partition = number;
@@ -90,8 +90,10 @@ static void add_quorum(struct model *m)
     m->quorum.high_watermark = 500;
     m->quorum.nodes = arena_array(&m->arena, 3, sizeof *m->quorum.nodes);
     m->quorum.node_count = 3;
-    m->quorum.nodes[0] = (struct model_voter){3, false, 490, 0, FIXTURE_NOW_MS - 3000, MODEL_UNKNOWN};
-    m->quorum.nodes[1] = (struct model_voter){2, true, 500, 0, FIXTURE_NOW_MS - 500, FIXTURE_NOW_MS - 500};
+    m->quorum.nodes[0] =
+        (struct model_voter){3, false, 490, 0, FIXTURE_NOW_MS - 3000, MODEL_UNKNOWN};
+    m->quorum.nodes[1] =
+        (struct model_voter){2, true, 500, 0, FIXTURE_NOW_MS - 500, FIXTURE_NOW_MS - 500};
     m->quorum.nodes[2] = (struct model_voter){1, true, 501, 0, FIXTURE_NOW_MS, FIXTURE_NOW_MS};
 }
 

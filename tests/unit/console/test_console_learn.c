@@ -13,7 +13,8 @@ static int32_t isr[] = {1, 2};
 
 static struct metadata_response_partition partition_of(int32_t index, int32_t leader)
 {
-    struct metadata_response_partition p = {.partition_index = index, .leader_id = leader, .leader_epoch = 3};
+    struct metadata_response_partition p = {
+        .partition_index = index, .leader_id = leader, .leader_epoch = 3};
     p.replica_nodes.items = replicas;
     p.replica_nodes.count = 3;
     p.isr_nodes.items = isr;
@@ -24,8 +25,9 @@ static struct metadata_response_partition partition_of(int32_t index, int32_t le
 static struct model *learn_fixture(void)
 {
     struct model *m = model_new();
-    struct metadata_response_broker brokers[] = {{.node_id = 2, .host = wire_str("b"), .port = 2, .rack = WIRE_STR_NULL},
-                                                 {.node_id = 1, .host = wire_str("a"), .port = 1, .rack = wire_str("r")}};
+    struct metadata_response_broker brokers[] = {
+        {.node_id = 2, .host = wire_str("b"), .port = 2, .rack = WIRE_STR_NULL},
+        {.node_id = 1, .host = wire_str("a"), .port = 1, .rack = wire_str("r")}};
     struct metadata_response_partition partitions[] = {partition_of(1, -1), partition_of(0, 1)};
     struct metadata_response_topic topics[] = {
         {.name = wire_str("orders"), .topic_id = uuid_from_number(7)},
@@ -43,11 +45,14 @@ static struct model *learn_fixture(void)
     return m;
 }
 
-static void offsets(struct model *m, enum learn_offset kind, int32_t broker, int16_t error, int64_t offset)
+static void offsets(struct model *m, enum learn_offset kind, int32_t broker, int16_t error,
+                    int64_t offset)
 {
-    struct list_offsets_response_partition p[] = {{.partition_index = 0, .error_code = error, .offset = offset},
-                                                  {.partition_index = 77, .offset = 5}};
-    struct list_offsets_response_topic t[] = {{.name = wire_str("orders")}, {.name = wire_str("gone")}};
+    struct list_offsets_response_partition p[] = {
+        {.partition_index = 0, .error_code = error, .offset = offset},
+        {.partition_index = 77, .offset = 5}};
+    struct list_offsets_response_topic t[] = {{.name = wire_str("orders")},
+                                              {.name = wire_str("gone")}};
     t[0].partitions.items = p;
     t[0].partitions.count = 2;
     t[1].partitions.items = p;
@@ -86,7 +91,8 @@ static void test_offsets_stay_when_metadata_comes_again(void **state)
     offsets(m, LEARN_LOG_START, 1, KAFKA_NONE, 4);
     struct model *again = learn_fixture();
     struct metadata_response_partition one = partition_of(0, 2);
-    struct metadata_response_topic topic = {.name = wire_str("orders"), .topic_id = uuid_from_number(7)};
+    struct metadata_response_topic topic = {.name = wire_str("orders"),
+                                            .topic_id = uuid_from_number(7)};
     topic.partitions.items = &one;
     topic.partitions.count = 1;
     struct metadata_response r = {.cluster_id = WIRE_STR_NULL};
@@ -134,7 +140,8 @@ static bool one_answered(void *ctx, int32_t broker)
 
 static void list(struct learn_listing *l, int32_t broker, const char *group)
 {
-    struct list_groups_response_group g = {.group_id = wire_str(group), .group_state = wire_str("Stable")};
+    struct list_groups_response_group g = {.group_id = wire_str(group),
+                                           .group_state = wire_str("Stable")};
     struct list_groups_response r = {0};
     r.groups.items = &g;
     r.groups.count = 1;
@@ -177,8 +184,8 @@ static void commit(struct model *m, const char *group, int16_t error, int64_t of
 }
 
 /* version 3; one topic "orders" with partitions 0 and 1; null user data */
-static const uint8_t assignment[] = {0, 3, 0, 0, 0, 1, 0, 6, 'o', 'r', 'd', 'e', 'r', 's', 0, 0, 0,
-                                     2, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff};
+static const uint8_t assignment[] = {0, 3, 0, 0, 0, 1, 0, 6, 'o', 'r', 'd', 'e',  'r',  's',  0,
+                                     0, 0, 2, 0, 0, 0, 0, 0, 0,   0,   1,   0xff, 0xff, 0xff, 0xff};
 
 static void test_groups(void **state)
 {

@@ -136,7 +136,8 @@ static void test_text_fits_exactly(void **state)
     assert_string_equal(text_fit("ab", 4, TEXT_LEFT, out), "ab  ");
     assert_string_equal(text_fit("ab", 4, TEXT_RIGHT, out), "  ab");
     assert_string_equal(text_fit("abcd", 4, TEXT_RIGHT, out), "abcd");
-    assert_string_equal(text_fit("abcde", 4, TEXT_LEFT, out), text_is_utf8() ? "abc\u2026" : "abc~");
+    assert_string_equal(text_fit("abcde", 4, TEXT_LEFT, out),
+                        text_is_utf8() ? "abc\u2026" : "abc~");
     assert_string_equal(text_fit("abc", 0, TEXT_LEFT, out), "");
     char huge[2000];
     memset(huge, 'x', sizeof huge - 1);

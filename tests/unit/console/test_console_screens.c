@@ -1,7 +1,7 @@
 /* Whole screens, drawn by curses on a terminal that goes nowhere and read back.
  *
- * The expected screens are the files in golden/. With REGENERATE=1 in the environment they are written
- * instead of compared; look at the difference before committing it. */
+ * The expected screens are the files in golden/. With REGENERATE=1 in the environment they are
+ * written instead of compared; look at the difference before committing it. */
 #include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -266,7 +266,8 @@ int main(void)
         text_init();
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             char name[64];
-            snprintf(name, sizeof name, "screens %dx%d %s", sizes[i].columns, sizes[i].rows, charset);
+            snprintf(name, sizeof name, "screens %dx%d %s", sizes[i].columns, sizes[i].rows,
+                     charset);
             failed += run(name, sizes[i]);
         }
     }
