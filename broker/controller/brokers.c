@@ -104,8 +104,8 @@ static void check_directories(struct check *check)
 
 /* ---- who it is ---- */
 
-/* An older life of the broker is still heard of. Not so when the broker is this very process: its older life
- * ended when this one took the lock on the data directory. */
+/* An older life of the broker is still heard of. Not so when the broker is this very process: its
+ * older life ended when this one took the lock on the data directory. */
 static bool old_life_lasts(struct check *check, const struct image_broker *existing)
 {
     return existing != NULL && existing->id != check->controller->config.node_id &&
@@ -184,6 +184,7 @@ void broker_registration_handle(struct controller *controller, struct controller
                    check.text.text);
         return;
     }
+    ASSERT(request->broker_id >= 0 && request->log_dirs.count > 0);
     struct register_broker_record record;
     wire_defaults(&wire_register_broker_record, &record);
     fill(&record, request, call->arena);
@@ -256,7 +257,7 @@ void controller_registration_handle(struct controller *controller, struct contro
             request->features.items[i].max_supported_version;
     }
     record_list_add(records, RECORD_REGISTER_CONTROLLER, 0, &record);
-    trace_info(controller_trace(controller), "controller: registers controller %" PRId32
-                                             ": it says where it is",
+    trace_info(controller_trace(controller),
+               "controller: registers controller %" PRId32 ": it says where it is",
                request->controller_id);
 }

@@ -1,7 +1,7 @@
 /* Requests in, answers out.
  *
- * A call is decided at once, on our image; its records are appended and applied; its answer waits until they
- * are committed. A call that changes nothing still waits for what it was decided on. */
+ * A call is decided at once, on our image; its records are appended and applied; its answer waits
+ * until they are committed. A call that changes nothing still waits for what it was decided on. */
 #include <inttypes.h>
 
 #include "broker/controller/controller_internal.h"
@@ -17,8 +17,7 @@ static const struct controller_api apis[] = {
     {62, "BrokerRegistration", broker_registration_handle, broker_registration_refuse},
     {63, "BrokerHeartbeat", broker_heartbeat_handle, broker_heartbeat_refuse},
     {67, "AllocateProducerIds", allocate_producer_ids_handle, allocate_producer_ids_refuse},
-    {70, "ControllerRegistration", controller_registration_handle,
-     controller_registration_refuse},
+    {70, "ControllerRegistration", controller_registration_handle, controller_registration_refuse},
 };
 
 static const struct controller_api *api_of(int16_t api_key)
@@ -38,6 +37,7 @@ bool controller_handles(int16_t api_key)
 
 void call_answer_now(struct controller *controller, struct controller_call *call)
 {
+    ASSERT(call->submitted && call->node.next == &call->node);
     list_push(&controller->answered, &call->node);
     env_post(controller->env, &controller->answer);
 }
@@ -46,9 +46,10 @@ static void refuse(struct controller *controller, struct controller_call *call, 
                    const char *message)
 {
     const struct wire_api *wire = wire_api_of(call->api_key);
-    ASSERT(wire != NULL);
+    const struct controller_api *api = api_of(call->api_key);
+    ASSERT(wire != NULL && api != NULL && error != 0);
     wire_defaults(wire->response, call->response);
-    api_of(call->api_key)->refuse(call, error, message);
+    api->refuse(call, error, message);
     trace_debug(controller_trace(controller), "controller: %s refused with %d: %s", wire->name,
                 error, message);
     call_answer_now(controller, call);
@@ -76,9 +77,12 @@ void controller_submit(struct controller *controller, struct controller_call *ca
         going = false;
     } else if (records.count > 0) {
         bool atomic = call->api_key != 62; /* Kafka: the registration itself comes last */
-        going = controller_append(controller, &records, atomic);
+        enum err error = controller_append(controller, &records, atomic);
+        going = error == ERR_NONE;
         if (!going) {
-            refuse(controller, call, KAFKA_NOT_CONTROLLER, NOT_ACTIVE);
+            bool bug = error == ERR_INVALID;
+            refuse(controller, call, bug ? KAFKA_UNKNOWN_SERVER_ERROR : KAFKA_NOT_CONTROLLER,
+                   bug ? "the controller could not carry this out; its log says why" : NOT_ACTIVE);
         }
     }
     record_list_free(&records);
@@ -117,6 +121,7 @@ void calls_committed(struct controller *controller, int64_t last_offset)
 
 void calls_refuse_waiting(struct controller *controller)
 {
+    ASSERT(controller->epoch == -1);
     while (!list_empty(&controller->waiting)) {
         struct controller_call *call =
             CONTAINER_OF(list_pop(&controller->waiting), struct controller_call, node);
@@ -124,18 +129,50 @@ void calls_refuse_waiting(struct controller *controller)
     }
 }
 
-/* ---- appending -------------------------------------------------------------------------------- */
+/* ---- appending --------------------------------------------------------------------------------
+ */
 
 static void give_up(struct controller *controller, const char *why)
 {
     trace_error(controller_trace(controller), "controller: gives up epoch %" PRId32 ": %s",
                 controller->epoch, why);
+    ASSERT(controller->epoch != -1);
     controller->writer.resign(controller->writer.ctx, controller->epoch, why);
 }
 
-/* Records [from, from + count) as one batch, and into our image. */
-static bool append_some(struct controller *controller, const struct record_list *records,
-                        size_t from, size_t count)
+/* What our image will be with these records at the next offsets; NULL with words when it refuses
+ * one. */
+static struct image *image_with(const struct controller *controller,
+                                const struct controller_record *records, size_t count,
+                                int64_t first_offset, struct err_text *text)
+{
+    struct image *ahead = image_clone(controller->image);
+    for (size_t i = 0; i < count; i++) {
+        if (image_apply_record(ahead, NULL, records[i].data, records[i].size_bytes,
+                               first_offset + (int64_t)i, controller->epoch,
+                               env_wall_ms(controller->env), text) != ERR_NONE) {
+            image_free(ahead);
+            return NULL;
+        }
+    }
+    return ahead;
+}
+
+static void accept(struct controller *controller, struct image *ahead, int64_t last_offset)
+{
+    ASSERT(last_offset > controller->appended_offset);
+    image_free(controller->image);
+    controller->image = ahead;
+    struct appended *appended = mem_zalloc(sizeof *appended);
+    appended->last_offset = last_offset;
+    appended->image = image_clone(ahead);
+    list_push(&controller->appended, &appended->node);
+    controller->appended_offset = last_offset;
+}
+
+/* Records [from, from + count) as one batch. */
+static enum err append_some(struct controller *controller, const struct record_list *records,
+                            size_t from, size_t count)
 {
     struct controller_record *framed = mem_array(count, sizeof *framed);
     for (size_t i = 0; i < count; i++) {
@@ -143,37 +180,37 @@ static bool append_some(struct controller *controller, const struct record_list 
         framed[i] = (struct controller_record){bytes.data, (size_t)bytes.size};
     }
     struct err_text text = {{0}};
-    int64_t last = -1;
-    enum err error = controller->writer.append(controller->writer.ctx, controller->epoch, framed,
-                                               count, &last, &text);
-    for (size_t i = 0; i < count && error == ERR_NONE; i++) {
-        error = image_apply_record(controller->image, NULL, framed[i].data, framed[i].size_bytes,
-                                   last - (int64_t)(count - 1 - i), controller->epoch,
-                                   env_wall_ms(controller->env), &text);
+    int64_t first = controller->writer.next_offset(controller->writer.ctx);
+    struct image *ahead = image_with(controller, framed, count, first, &text);
+    enum err error = ERR_INVALID;
+    if (ahead == NULL) {
+        trace_error(controller_trace(controller), "controller: a decision makes no sense: %s",
+                    text.text);
+    } else {
+        int64_t last = -1;
+        error = controller->writer.append(controller->writer.ctx, controller->epoch, framed, count,
+                                          &last, &text);
+        if (error == ERR_NONE) {
+            ASSERT(last == first + (int64_t)count - 1);
+            accept(controller, ahead, last);
+        } else {
+            image_free(ahead);
+            give_up(controller, text.text);
+        }
     }
     mem_free(framed);
-    if (error != ERR_NONE) {
-        give_up(controller, text.text);
-        return false;
-    }
-    struct appended *appended = mem_zalloc(sizeof *appended);
-    appended->last_offset = last;
-    appended->image = image_clone(controller->image);
-    list_push(&controller->appended, &appended->node);
-    controller->appended_offset = last;
-    return true;
+    return error;
 }
 
-bool controller_append(struct controller *controller, const struct record_list *records,
-                       bool atomic)
+enum err controller_append(struct controller *controller, const struct record_list *records,
+                           bool atomic)
 {
     ASSERT(controller->epoch != -1 && records->count > 0);
     size_t step = atomic ? records->count : CONTROLLER_RECORDS_PER_CALL_MAX;
-    for (size_t from = 0; from < records->count; from += step) {
+    enum err error = ERR_NONE;
+    for (size_t from = 0; from < records->count && error == ERR_NONE; from += step) {
         size_t left = records->count - from;
-        if (!append_some(controller, records, from, left < step ? left : step)) {
-            return false;
-        }
+        error = append_some(controller, records, from, left < step ? left : step);
     }
-    return true;
+    return error;
 }

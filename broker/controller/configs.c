@@ -8,11 +8,13 @@
 
 enum operation { SET = 0, DELETE = 1, APPEND = 2, SUBTRACT = 3 };
 
-/* ---- shared with topics.c --------------------------------------------------------------------- */
+/* ---- shared with topics.c ---------------------------------------------------------------------
+ */
 
 void add_config_record(struct record_list *records, enum image_resource type, struct wire_str name,
                        struct wire_str key, struct wire_str value)
 {
+    ASSERT(key.size > 0 && name.size >= 0);
     struct config_record record;
     wire_defaults(&wire_config_record, &record);
     record.resource_type = (int8_t)type;
@@ -32,7 +34,26 @@ int16_t config_check(const struct controller *controller, enum image_resource ty
     return hooks->check(hooks->ctx, type, name, key, value, text);
 }
 
-/* ---- one resource ----------------------------------------------------------------------------- */
+static bool holds_nul(struct wire_str s)
+{
+    return s.size > 0 && memchr(s.data, '\0', (size_t)s.size) != NULL;
+}
+
+int16_t config_text_check(struct wire_str key, struct wire_str value, struct err_text *text)
+{
+    if (key.size <= 0) {
+        err_set(text, "a setting without a name");
+        return KAFKA_INVALID_CONFIG;
+    }
+    if (holds_nul(key) || holds_nul(value)) {
+        err_set(text, "the name or the value of a setting holds a NUL byte");
+        return KAFKA_INVALID_CONFIG;
+    }
+    return 0;
+}
+
+/* ---- one resource -----------------------------------------------------------------------------
+ */
 
 struct change {
     struct controller *controller;
@@ -95,6 +116,7 @@ static const char *edit_list(struct arena *arena, const char *value, const char 
 {
     const char *from = add ? items : value;
     const char *against = add ? value : items;
+    ASSERT(value != NULL && items != NULL);
     struct bytes out = {0};
     if (add) {
         bytes_printf(&out, "%s", value);
@@ -125,9 +147,9 @@ static int16_t change_one(struct change *change, struct wire_str key, enum opera
                           struct wire_str value)
 {
     struct arena *arena = change->call->arena;
-    if (key.size <= 0) {
-        err_set(&change->text, "a setting without a name");
-        return KAFKA_INVALID_REQUEST;
+    int16_t error = config_text_check(key, value, &change->text);
+    if (error != 0) {
+        return error;
     }
     const char *name = wire_str_dup(arena, key);
     const char *wanted = operation == DELETE ? NULL : wire_str_dup(arena, value);
@@ -143,8 +165,8 @@ static int16_t change_one(struct change *change, struct wire_str key, enum opera
         }
         wanted = edit_list(arena, present_value(change, name), wanted, operation == APPEND);
     }
-    int16_t error = config_check(change->controller, change->type, change->name, name, wanted,
-                                 &change->text);
+    error =
+        config_check(change->controller, change->type, change->name, name, wanted, &change->text);
     if (error != 0) {
         return error;
     }
@@ -187,7 +209,8 @@ static struct change change_of(struct controller *controller, struct controller_
     };
 }
 
-/* ---- IncrementalAlterConfigs ------------------------------------------------------------------ */
+/* ---- IncrementalAlterConfigs ------------------------------------------------------------------
+ */
 
 static void make_room(struct controller_call *call)
 {
@@ -222,8 +245,8 @@ void incremental_alter_configs_handle(struct controller *controller, struct cont
     make_room(call);
     for (int32_t i = 0; i < request->resources.count; i++) {
         __typeof__(request->resources.items[i]) *asked = &request->resources.items[i];
-        struct change change = change_of(controller, call, asked->resource_type,
-                                         asked->resource_name, records);
+        struct change change =
+            change_of(controller, call, asked->resource_type, asked->resource_name, records);
         size_t before = records->count;
         int16_t error = check_resource(&change);
         for (int32_t k = 0; k < asked->configs.count && error == 0; k++) {

@@ -4,10 +4,11 @@
 
 #include "broker/controller/controller_internal.h"
 
-/* metadata.version 30 (4.3-IV0) is Kafka 4.3.1's own. Everything it brings to a metadata log we write and
- * read: directories in partitions, the fields of ELR, log directories in registrations; a broker may report
- * cordoned directories, and placement keeps away from them. What else a new Kafka cluster finalizes (ELR,
- * KIP-848, share and streams groups, transactions V2) is behaviour of its own and is not claimed. */
+/* metadata.version 30 (4.3-IV0) is Kafka 4.3.1's own. Everything it brings to a metadata log we
+ * write and read: directories in partitions, the fields of ELR, log directories in registrations; a
+ * broker may report cordoned directories, and placement keeps away from them. What else a new Kafka
+ * cluster finalizes (ELR, KIP-848, share and streams groups, transactions V2) is behaviour of its
+ * own and is not claimed. */
 static const struct controller_feature default_features[] = {
     {"metadata.version", METADATA_VERSION_3_7_IV2, METADATA_VERSION_4_3_IV0,
      METADATA_VERSION_4_3_IV0},
@@ -51,7 +52,8 @@ int16_t partition_version(const struct image *image)
     return level >= METADATA_VERSION_4_0_IV1 ? 2 : level >= METADATA_VERSION_3_7_IV2 ? 1 : 0;
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 static void run_answers(struct env_post *post)
 {
@@ -60,8 +62,8 @@ static void run_answers(struct env_post *post)
     list_init(&due);
     list_splice(&due, &controller->answered);
     while (!list_empty(&due)) {
-        struct controller_call *call =
-            CONTAINER_OF(list_pop(&due), struct controller_call, node);
+        struct controller_call *call = CONTAINER_OF(list_pop(&due), struct controller_call, node);
+        ASSERT(call->submitted && call->done != NULL);
         call->submitted = false;
         call->done(call);
     }
@@ -118,15 +120,16 @@ void controller_free(struct controller *controller)
     mem_free(controller);
 }
 
-/* ---- news from the quorum --------------------------------------------------------------------- */
+/* ---- news from the quorum ---------------------------------------------------------------------
+ */
 
 enum err controller_committed(struct controller *controller, const void *batches, size_t size_bytes,
                               int64_t last_offset, struct err_text *text)
 {
+    ASSERT(size_bytes > 0 && last_offset >= 0);
     bool ours = false;
     while (!list_empty(&controller->appended)) {
-        struct appended *first =
-            CONTAINER_OF(controller->appended.next, struct appended, node);
+        struct appended *first = CONTAINER_OF(controller->appended.next, struct appended, node);
         if (first->last_offset > last_offset) {
             break;
         }
@@ -153,6 +156,7 @@ void controller_activate(struct controller *controller, int32_t epoch)
 {
     ASSERT(controller->epoch == -1 && controller->image == NULL);
     ASSERT(list_empty(&controller->appended));
+    ASSERT(epoch >= 0 && controller->sessions == NULL && list_empty(&controller->waiting));
     controller->epoch = epoch;
     controller->appended_offset = -1;
     controller->image = image_clone(controller->committed);
@@ -163,7 +167,7 @@ void controller_activate(struct controller *controller, int32_t epoch)
                image_broker_count(controller->image), image_offset(controller->image));
     struct record_list records = {0};
     bootstrap_records(controller, &records);
-    bool going = records.count == 0 || controller_append(controller, &records, true);
+    bool going = records.count == 0 || controller_append(controller, &records, true) == ERR_NONE;
     record_list_free(&records);
     if (going) {
         sessions_begin(controller);
@@ -179,6 +183,7 @@ void controller_deactivate(struct controller *controller)
                "controller: node %" PRId32 " decides no more (epoch %" PRId32
                "): back to the committed offset %" PRId64,
                controller->config.node_id, controller->epoch, image_offset(controller->committed));
+    ASSERT(controller->image != NULL);
     controller->epoch = -1;
     sessions_end(controller);
     drop_appended(controller);
@@ -187,7 +192,8 @@ void controller_deactivate(struct controller *controller)
     calls_refuse_waiting(controller);
 }
 
-/* ---- looking ---------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------
+ */
 
 bool controller_active(const struct controller *controller)
 {
@@ -201,6 +207,7 @@ int32_t controller_epoch(const struct controller *controller)
 
 const struct image *controller_image(const struct controller *controller)
 {
+    ASSERT((controller->image != NULL) == (controller->epoch != -1));
     return controller->image != NULL ? controller->image : controller->committed;
 }
 

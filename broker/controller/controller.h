@@ -1,13 +1,13 @@
 /* controller: the decisions of the active controller. Events in, records out.
  *
- * It owns an image that runs ahead: records are applied to it as they are appended, and it falls back to
- * the committed one when leadership is lost. It decides only while active: from the moment the quorum has
- * committed and delivered this epoch's LeaderChange record. Answers leave after commit. Each decision is
- * one trace line that says what and why.
+ * It owns an image that runs ahead: records are applied to it as they are appended, and it falls
+ * back to the committed one when leadership is lost. It decides only while active: from the moment
+ * the quorum has committed and delivered this epoch's LeaderChange record. Answers leave after
+ * commit. Each decision is one trace line that says what and why.
  *
- * The quorum is connected from above: controller_writer carries records down, controller_committed and
- * controller_activate / _deactivate bring its news. None of the calls below re-enters the caller: `done` of
- * a call always comes in a later turn. */
+ * The quorum is connected from above: controller_writer carries records down, controller_committed
+ * and controller_activate / _deactivate bring its news. None of the calls below re-enters the
+ * caller: `done` of a call always comes in a later turn. */
 #ifndef BROKER_CONTROLLER_CONTROLLER_H
 #define BROKER_CONTROLLER_CONTROLLER_H
 
@@ -42,13 +42,14 @@ struct controller_writer {
     enum err (*append)(void *ctx, int32_t epoch, const struct controller_record *records,
                        size_t count, int64_t *last_offset, struct err_text *text);
     int64_t (*next_offset)(void *ctx);
-    /* A record that was appended could not be applied to our own image, or an append failed: give up
-     * leadership of `epoch`. controller_deactivate follows, in a later turn. */
+    /* A record that was appended could not be applied to our own image, or an append failed: give
+     * up leadership of `epoch`. controller_deactivate follows, in a later turn. */
     void (*resign)(void *ctx, int32_t epoch, const char *why);
     void *ctx;
 };
 
-/* Names and judges settings; the tables live elsewhere. Any may be NULL: every key is then accepted. */
+/* Names and judges settings; the tables live elsewhere. Any may be NULL: every key is then
+ * accepted. */
 struct controller_settings_hooks {
     /* Kafka's code (INVALID_CONFIG) with words, or 0. `value` NULL: back to the default. */
     int16_t (*check)(void *ctx, enum image_resource type, const char *name, const char *key,
@@ -57,7 +58,8 @@ struct controller_settings_hooks {
     bool (*is_list)(void *ctx, enum image_resource type, const char *key);
     /* The value `key` has where nothing overrides it; NULL when there is none. */
     const char *(*default_value)(void *ctx, enum image_resource type, const char *key);
-    /* Every topic setting's name in order, NULL past the last: what CreateTopics v5+ answers with. */
+    /* Every topic setting's name in order, NULL past the last: what CreateTopics v5+ answers with.
+     */
     const char *(*topic_key_at)(void *ctx, size_t index);
     void *ctx;
 };
@@ -65,12 +67,12 @@ struct controller_settings_hooks {
 struct controller_config {
     int32_t node_id;
     char cluster_id[64];
-    int32_t num_partitions;             /* num.partitions */
-    int32_t default_replication_factor; /* default.replication.factor */
-    int32_t min_insync_replicas;        /* min.insync.replicas */
-    int32_t session_timeout_ms;         /* broker.session.timeout.ms */
-    int32_t max_partitions_per_request; /* 0 = 10000, as Kafka has it */
-    bool delete_topic_enable;           /* delete.topic.enable */
+    int32_t num_partitions;                    /* num.partitions */
+    int32_t default_replication_factor;        /* default.replication.factor */
+    int32_t min_insync_replicas;               /* min.insync.replicas */
+    int32_t session_timeout_ms;                /* broker.session.timeout.ms */
+    int32_t max_partitions_per_request;        /* 0 = 10000, as Kafka has it */
+    bool delete_topic_enable;                  /* delete.topic.enable */
     const struct controller_feature *features; /* static; NULL = controller_default_features */
     size_t feature_count;
     struct controller_settings_hooks settings;
@@ -84,10 +86,11 @@ struct controller *controller_new(struct env *env, const struct controller_confi
 /* Calls still waiting are dropped without `done`. */
 void controller_free(struct controller *controller);
 
-/* ---- news from the quorum --------------------------------------------------------------------- */
+/* ---- news from the quorum ---------------------------------------------------------------------
+ */
 
-/* Committed batches, in order, active or not. An error says that the log holds what we cannot read: the
- * node must stop. */
+/* Committed batches, in order, active or not. An error says that the log holds what we cannot read:
+ * the node must stop. */
 enum err controller_committed(struct controller *controller, const void *batches, size_t size_bytes,
                               int64_t last_offset, struct err_text *text);
 /* quorum_events.activated. An empty cluster gets its bootstrap records now. */
@@ -95,9 +98,11 @@ void controller_activate(struct controller *controller, int32_t epoch);
 /* quorum_events.deactivated: reverts to the committed image; waiting calls get NOT_CONTROLLER. */
 void controller_deactivate(struct controller *controller);
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------
+ */
 
-/* In the caller's memory, in place until `done` or controller_cancel. Authorisation is the caller's. */
+/* In the caller's memory, in place until `done` or controller_cancel. Authorisation is the
+ * caller's. */
 struct controller_call {
     int16_t api_key;
     int16_t version;
@@ -118,13 +123,14 @@ struct controller_call {
  * IncrementalAlterConfigs, BrokerRegistration, BrokerHeartbeat, AllocateProducerIds,
  * ControllerRegistration). */
 bool controller_handles(int16_t api_key);
-/* While not active the response says NOT_CONTROLLER in its proper field. controller_handles(api_key) must
- * hold. */
+/* While not active the response says NOT_CONTROLLER in its proper field.
+ * controller_handles(api_key) must hold. */
 void controller_submit(struct controller *controller, struct controller_call *call);
 /* `done` will not come; what was decided stays decided. Harmless when it is not waiting. */
 void controller_cancel(struct controller *controller, struct controller_call *call);
 
-/* ---- looking ---------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------
+ */
 
 bool controller_active(const struct controller *controller);
 int32_t controller_epoch(const struct controller *controller); /* -1 while not active */

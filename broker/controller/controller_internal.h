@@ -6,9 +6,8 @@
 #ifndef BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 #define BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 
-#include <uthash.h>
-
 #include "broker/controller/controller.h"
+#include "broker/metadata/hash.h"
 #include "broker/metadata/pmap.h"
 #include "broker/metadata/record.h"
 #include "common/base/assert.h"
@@ -23,8 +22,8 @@ enum {
     METADATA_VERSION_4_3_IV0 = 30            /* cordoned log directories */
 };
 
-/* What our image was once the records up to `last_offset` were applied: the committed image of the moment
- * they commit. */
+/* What our image was once the records up to `last_offset` were applied: the committed image of the
+ * moment they commit. */
 struct appended {
     struct list node;
     int64_t last_offset;
@@ -36,7 +35,7 @@ struct session {
     int32_t broker_id;
     int64_t broker_epoch;
     int64_t heard_ms;
-    int64_t metadata_offset;         /* the highest it says it has */
+    int64_t metadata_offset;            /* the highest it says it has */
     int64_t controlled_shutdown_offset; /* -1, or where its request to stop was recorded */
     UT_hash_handle hh;
 };
@@ -46,19 +45,19 @@ struct controller {
     struct controller_config config;
     struct controller_writer writer;
     struct image *committed;
-    struct image *image;    /* ahead of committed while active, else NULL */
-    struct list appended;   /* struct appended, by offset */
+    struct image *image;     /* ahead of committed while active, else NULL */
+    struct list appended;    /* struct appended, by offset */
     int64_t appended_offset; /* last one we appended in this epoch; -1 none */
-    int32_t epoch;          /* -1: not active */
-    struct list waiting;    /* calls that wait for a commit, by offset */
-    struct list answered;   /* calls whose `done` is due */
+    int32_t epoch;           /* -1: not active */
+    struct list waiting;     /* calls that wait for a commit, by offset */
+    struct list answered;    /* calls whose `done` is due */
     struct env_post answer;
     struct session *sessions;
     struct env_timer session_timer;
 };
 
-/* Who answers one API. `handle` fills the response and adds records; `refuse` fills a fresh response with an
- * error in its proper field. */
+/* Who answers one API. `handle` fills the response and adds records; `refuse` fills a fresh
+ * response with an error in its proper field. */
 struct controller_api {
     int16_t api_key;
     const char *name;
@@ -71,15 +70,17 @@ struct controller_api {
 void call_answer_now(struct controller *controller, struct controller_call *call);
 void calls_committed(struct controller *controller, int64_t last_offset);
 void calls_refuse_waiting(struct controller *controller);
-/* Appends the records (in one batch when `atomic`, else in as many as it takes) and applies them to our
- * image. On failure leadership is given up and false returned. */
-bool controller_append(struct controller *controller, const struct record_list *records,
-                       bool atomic);
+/* Applies the records to our image and appends them, in one batch when `atomic`, else in as many as
+ * it takes. Records our own image does not take are a bug, never appended: ERR_INVALID. Any other
+ * error: leadership is given up. */
+enum err controller_append(struct controller *controller, const struct record_list *records,
+                           bool atomic);
 const struct trace *controller_trace(const struct controller *controller);
 
 /* Record versions by the finalized metadata.version. */
 int16_t register_broker_version(const struct image *image);
-int16_t partition_version(const struct image *image); /* PartitionRecord and PartitionChangeRecord */
+int16_t
+partition_version(const struct image *image); /* PartitionRecord and PartitionChangeRecord */
 
 /* bootstrap.c */
 void bootstrap_records(const struct controller *controller, struct record_list *records);
@@ -88,12 +89,14 @@ void bootstrap_records(const struct controller *controller, struct record_list *
 struct session *session_of(struct controller *controller, int32_t broker_id);
 void session_start(struct controller *controller, int32_t broker_id, int64_t broker_epoch);
 bool session_valid(struct controller *controller, const struct image_broker *broker);
-void sessions_begin(struct controller *controller); /* on activation: every unfenced broker gets one */
+void sessions_begin(
+    struct controller *controller); /* on activation: every unfenced broker gets one */
 void sessions_end(struct controller *controller);
 
 /* leaders.c */
 bool broker_active(const struct image *image, int32_t broker_id);
-/* Adds changes for every partition that has `broker_id` in its ISR, as if it were gone. Returns how many. */
+/* Adds changes for every partition that has `broker_id` in its ISR, as if it were gone. Returns how
+ * many. */
 size_t leaders_leave(struct controller *controller, int32_t broker_id, struct record_list *records);
 /* Adds changes for every partition without leader that `broker_id`, now back, can lead. */
 size_t leaders_return(struct controller *controller, int32_t broker_id,
@@ -107,9 +110,9 @@ struct placement {
     int32_t replication_factor;
 };
 /* False with words when it cannot be done. */
-bool placement_make(struct controller *controller, int32_t first_partition,
-                    int32_t partition_count, int32_t replication_factor, struct arena *arena,
-                    struct placement *out, struct err_text *text);
+bool placement_make(struct controller *controller, int32_t first_partition, int32_t partition_count,
+                    int32_t replication_factor, struct arena *arena, struct placement *out,
+                    struct err_text *text);
 
 /* partitions.c: what topics.c needs of it */
 struct manual_check {
@@ -119,14 +122,16 @@ struct manual_check {
 /* Registered, distinct, `replication_factor` of them (-1: any number above zero). */
 bool manual_replicas_valid(const struct image *image, const int32_t *replicas, int32_t count,
                            int32_t replication_factor, struct manual_check *check);
-/* The active ones of `replicas` become the ISR, the first of them the leader. False when none is active. */
+/* The active ones of `replicas` become the ISR, the first of them the leader. False when none is
+ * active. */
 bool add_partition_record(struct controller *controller, const struct uuid *topic_id,
                           int32_t partition, const int32_t *replicas, int32_t count,
                           struct arena *arena, struct record_list *records);
 
 /* names.c */
 bool topic_name_valid(struct wire_str name, struct err_text *text);
-/* True when a topic exists whose name differs in '.' and '_' only, or not at all; `name` is then that name. */
+/* True when a topic exists whose name differs in '.' and '_' only, or not at all; `name` is then
+ * that name. */
 bool topic_name_collides(const struct image *image, char *name);
 
 struct name_set { /* zero-initialise */
@@ -139,6 +144,8 @@ void name_set_free(struct name_set *set);
 /* configs.c */
 void add_config_record(struct record_list *records, enum image_resource type, struct wire_str name,
                        struct wire_str key, struct wire_str value);
+/* What no image takes: 0 or Kafka's code with words. */
+int16_t config_text_check(struct wire_str key, struct wire_str value, struct err_text *text);
 /* 0 or Kafka's code with words. `value` NULL unsets. */
 int16_t config_check(const struct controller *controller, enum image_resource type,
                      const char *name, const char *key, const char *value, struct err_text *text);

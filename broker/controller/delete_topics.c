@@ -41,8 +41,8 @@ static void add_result(struct controller_call *call, struct wire_str name, const
 static void make_room(struct controller_call *call)
 {
     struct delete_topics_response *response = call->response;
-    response->responses.items = arena_array(call->arena, (size_t)asked_count(call) + 1,
-                                            sizeof *response->responses.items);
+    response->responses.items =
+        arena_array(call->arena, (size_t)asked_count(call) + 1, sizeof *response->responses.items);
     response->responses.count = 0;
 }
 
@@ -94,10 +94,9 @@ void delete_topics_handle(struct controller *controller, struct controller_call 
                           struct record_list *records)
 {
     if (!controller->config.delete_topic_enable) {
-        delete_topics_refuse(call,
-                             call->version >= 3 ? KAFKA_TOPIC_DELETION_DISABLED
-                                                : KAFKA_INVALID_REQUEST,
-                             "delete.topic.enable is false");
+        delete_topics_refuse(
+            call, call->version >= 3 ? KAFKA_TOPIC_DELETION_DISABLED : KAFKA_INVALID_REQUEST,
+            "delete.topic.enable is false");
         return;
     }
     make_room(call);

@@ -1,7 +1,8 @@
-/* Sessions: who was heard of when, and what follows: unfencing, fencing, a controlled stop (KIP-631, 841).
+/* Sessions: who was heard of when, and what follows: unfencing, fencing, a controlled stop
+ * (KIP-631, 841).
  *
- * A broker is fenced when nothing was heard of it for session_timeout_ms. A new leader of the quorum has heard
- * nobody: it gives every unfenced broker one whole timeout. */
+ * A broker is fenced when nothing was heard of it for session_timeout_ms. A new leader of the
+ * quorum has heard nobody: it gives every unfenced broker one whole timeout. */
 #include <inttypes.h>
 
 #include "broker/controller/controller_internal.h"
@@ -25,8 +26,10 @@ bool session_valid(struct controller *controller, const struct image_broker *bro
 
 /* ---- fencing ---- */
 
-static void add_fencing(struct record_list *records, int32_t broker_id, int64_t epoch, int8_t fenced)
+static void add_fencing(struct record_list *records, int32_t broker_id, int64_t epoch,
+                        int8_t fenced)
 {
+    ASSERT(fenced == FENCE || fenced == UNFENCE);
     struct broker_registration_change_record record;
     wire_defaults(&wire_broker_registration_change_record, &record);
     record.broker_id = broker_id;
@@ -52,20 +55,23 @@ static void arm(struct controller *controller)
     if (due_ms == INT64_MAX) {
         env_timer_cancel(controller->env, &controller->session_timer);
     } else {
+        ASSERT(controller->session_timer.fire != NULL && due_ms > now_ms);
         env_timer_set(controller->env, &controller->session_timer, due_ms);
     }
 }
 
-static bool fence(struct controller *controller, const struct image_broker *broker, int64_t silent_ms)
+static bool fence(struct controller *controller, const struct image_broker *broker,
+                  int64_t silent_ms)
 {
+    ASSERT(!broker->fenced && silent_ms >= controller->config.session_timeout_ms);
     struct record_list records = {0};
     size_t changed = leaders_leave(controller, broker->id, &records);
     add_fencing(&records, broker->id, broker->epoch, FENCE);
     trace_info(controller_trace(controller),
-               "controller: fences broker %" PRId32 ", %zu partitions change: not heard of for %" PRId64
-               " ms",
+               "controller: fences broker %" PRId32
+               ", %zu partitions change: not heard of for %" PRId64 " ms",
                broker->id, changed, silent_ms);
-    bool going = controller_append(controller, &records, false);
+    bool going = controller_append(controller, &records, false) == ERR_NONE;
     record_list_free(&records);
     return going;
 }
@@ -100,6 +106,7 @@ void session_start(struct controller *controller, int32_t broker_id, int64_t bro
         session->broker_id = broker_id;
         HASH_ADD(hh, controller->sessions, broker_id, sizeof session->broker_id, session);
     }
+    ASSERT(broker_epoch >= 0 && controller->epoch != -1);
     session->broker_epoch = broker_epoch;
     session->heard_ms = env_now_ms(controller->env);
     session->metadata_offset = -1;
@@ -211,8 +218,8 @@ static void enter(struct controller *controller, const struct image_broker *brok
         add_fencing(records, broker->id, broker->epoch, FENCE);
     }
     trace_info(controller_trace(controller),
-               "controller: %s %" PRId32 ", %zu partitions change: it asked for it", what, broker->id,
-               changed);
+               "controller: %s %" PRId32 ", %zu partitions change: it asked for it", what,
+               broker->id, changed);
 }
 
 static bool same_dirs(const struct uuid *a, int32_t a_count, const struct uuid *b, int32_t b_count)
@@ -224,7 +231,8 @@ static bool same_dirs(const struct uuid *a, int32_t a_count, const struct uuid *
     return same;
 }
 
-/* Offline directories leave the registration, cordoned ones are written down (both only when that is new). */
+/* Offline directories leave the registration, cordoned ones are written down (both only when that
+ * is new). */
 static void note_directories(struct controller *controller, const struct image_broker *broker,
                              const struct broker_heartbeat_request *request, struct arena *arena,
                              struct record_list *records)
@@ -283,6 +291,7 @@ void broker_heartbeat_handle(struct controller *controller, struct controller_ca
     enum state now = broker->fenced                   ? FENCED
                      : broker->in_controlled_shutdown ? CONTROLLED_SHUTDOWN
                                                       : UNFENCED;
+    ASSERT(session->broker_epoch == broker->epoch);
     enum state next = next_state(controller, broker, session, request);
     session->heard_ms = env_now_ms(controller->env);
     session->metadata_offset = request->current_metadata_offset;
@@ -290,7 +299,8 @@ void broker_heartbeat_handle(struct controller *controller, struct controller_ca
         enter(controller, broker, next, records);
     }
     if (next == CONTROLLED_SHUTDOWN && session->controlled_shutdown_offset < 0) {
-        session->controlled_shutdown_offset = controller->writer.next_offset(controller->writer.ctx);
+        session->controlled_shutdown_offset =
+            controller->writer.next_offset(controller->writer.ctx);
     }
     note_directories(controller, broker, request, call->arena, records);
     response->is_caught_up = request->current_metadata_offset >= broker->epoch;

@@ -1,8 +1,9 @@
-/* Leaders and ISRs when a broker goes or comes back (without ELR: the last member of an ISR stays in it).
+/* Leaders and ISRs when a broker goes or comes back (without ELR: the last member of an ISR stays
+ * in it).
  *
- * The leader stays if it may; else the first replica, in the order of assignment, that is in the ISR and
- * active; else, where unclean.leader.election.enable says so, the first active replica, alone in the ISR and
- * recovering; else nobody. */
+ * The leader stays if it may; else the first replica, in the order of assignment, that is in the
+ * ISR and active; else, where unclean.leader.election.enable says so, the first active replica,
+ * alone in the ISR and recovering; else nobody. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -59,8 +60,7 @@ static bool unclean_allowed(const struct election *election)
 {
     const struct image *image = election->controller->image;
     static const char key[] = "unclean.leader.election.enable";
-    const char *value =
-        image_config_value(image, IMAGE_RESOURCE_TOPIC, election->topic->name, key);
+    const char *value = image_config_value(image, IMAGE_RESOURCE_TOPIC, election->topic->name, key);
     if (value == NULL) {
         value = image_config_value(image, IMAGE_RESOURCE_BROKER, "", key);
     }
@@ -70,6 +70,7 @@ static bool unclean_allowed(const struct election *election)
 /* Puts a change record when this partition's leader or ISR has to change. */
 static void elect(struct election *election, const struct image_partition *partition)
 {
+    ASSERT(election->topic != NULL && election->leaving != election->returning);
     struct arena arena = {0};
     int32_t *isr = arena_array(&arena, (size_t)partition->isr.count + 1, sizeof *isr);
     int32_t isr_count = 0;
@@ -95,6 +96,8 @@ static void elect(struct election *election, const struct image_partition *parti
             target = (struct image_ids){isr, 1};
         }
     }
+    ASSERT(leader == NOBODY || holds(target.ids, target.count, leader));
+    ASSERT(leader == NOBODY || acceptable(election, leader));
     bool same_isr = target.count == partition->isr.count &&
                     (target.count == 0 || memcmp(target.ids, partition->isr.ids,
                                                  (size_t)target.count * sizeof *isr) == 0);
@@ -117,8 +120,8 @@ static void elect(struct election *election, const struct image_partition *parti
                         partition_version(election->controller->image), &record);
         election->changed++;
         trace_debug(controller_trace(election->controller),
-                    "controller: %s-%" PRId32 ": leader %" PRId32 " -> %" PRId32
-                    ", ISR of %" PRId32 " -> %" PRId32 "%s",
+                    "controller: %s-%" PRId32 ": leader %" PRId32 " -> %" PRId32 ", ISR of %" PRId32
+                    " -> %" PRId32 "%s",
                     election->topic->name, partition->partition, partition->leader, leader,
                     partition->isr.count, target.count, unclean ? ", unclean" : "");
     }
@@ -131,7 +134,8 @@ static bool leave_topic(void *ctx, const struct image_topic *topic)
     election->topic = topic;
     for (int32_t i = 0; i < topic->partition_count; i++) {
         const struct image_partition *partition = topic->partitions[i];
-        if (holds(partition->isr.ids, partition->isr.count, election->leaving)) {
+        if (partition != NULL &&
+            holds(partition->isr.ids, partition->isr.count, election->leaving)) {
             elect(election, partition);
         }
     }
@@ -140,6 +144,7 @@ static bool leave_topic(void *ctx, const struct image_topic *topic)
 
 size_t leaders_leave(struct controller *controller, int32_t broker_id, struct record_list *records)
 {
+    ASSERT(broker_id >= 0);
     struct election election = {controller, broker_id, NOBODY, records, 0, NULL};
     image_each_topic(controller->image, leave_topic, &election);
     return election.changed;
@@ -151,7 +156,7 @@ static bool return_topic(void *ctx, const struct image_topic *topic)
     election->topic = topic;
     for (int32_t i = 0; i < topic->partition_count; i++) {
         const struct image_partition *partition = topic->partitions[i];
-        if (partition->leader == NOBODY) {
+        if (partition != NULL && partition->leader == NOBODY) {
             elect(election, partition);
         }
     }
@@ -160,6 +165,7 @@ static bool return_topic(void *ctx, const struct image_topic *topic)
 
 size_t leaders_return(struct controller *controller, int32_t broker_id, struct record_list *records)
 {
+    ASSERT(broker_id >= 0);
     struct election election = {controller, NOBODY, broker_id, records, 0, NULL};
     image_each_topic(controller->image, return_topic, &election);
     return election.changed;
@@ -174,7 +180,8 @@ static bool search_topic(void *ctx, const struct image_topic *topic)
 {
     struct lead_search *search = ctx;
     for (int32_t i = 0; i < topic->partition_count && !search->found; i++) {
-        search->found = topic->partitions[i]->leader == search->broker_id;
+        const struct image_partition *partition = topic->partitions[i];
+        search->found = partition != NULL && partition->leader == search->broker_id;
     }
     return !search->found;
 }

@@ -8,8 +8,8 @@ enum { TOPIC_NAME_BYTES_MAX = 249 };
 
 static bool allowed(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
 }
 
 bool topic_name_valid(struct wire_str name, struct err_text *text)
@@ -89,6 +89,7 @@ static void member_free(struct pmap_value *value)
 
 bool name_set_add(struct name_set *set, const void *data, size_t size)
 {
+    ASSERT(data != NULL && size > 0);
     struct pmap_key key = {data, size};
     if (pmap_get(&set->members, key) != NULL) {
         return false;

@@ -5,7 +5,8 @@
 #include "broker/controller/controller_internal.h"
 #include "common/wire/messages.h"
 
-/* ---- shared with topics.c --------------------------------------------------------------------- */
+/* ---- shared with topics.c ---------------------------------------------------------------------
+ */
 
 bool manual_replicas_valid(const struct image *image, const int32_t *replicas, int32_t count,
                            int32_t replication_factor, struct manual_check *check)
@@ -52,6 +53,7 @@ bool add_partition_record(struct controller *controller, const struct uuid *topi
                           int32_t partition, const int32_t *replicas, int32_t count,
                           struct arena *arena, struct record_list *records)
 {
+    ASSERT(count > 0 && partition >= 0);
     struct partition_record record;
     wire_defaults(&wire_partition_record, &record);
     int32_t *ids = arena_dup(arena, replicas, (size_t)count * sizeof *ids);
@@ -82,7 +84,8 @@ bool add_partition_record(struct controller *controller, const struct uuid *topi
     return true;
 }
 
-/* ---- CreatePartitions ------------------------------------------------------------------------- */
+/* ---- CreatePartitions -------------------------------------------------------------------------
+ */
 
 static void add_result(struct create_partitions_response *response, struct wire_str name,
                        int16_t error, const char *message)
@@ -139,8 +142,8 @@ static int16_t grow_by_hand(struct growth *growth, const struct image_topic *top
         }
         if (!add_partition_record(growth->controller, &topic->id, first + i, ids, count,
                                   growth->call->arena, growth->records)) {
-            err_set(&growth->text, "every broker assigned partition %" PRId32
-                                   " is fenced or about to stop",
+            err_set(&growth->text,
+                    "every broker assigned partition %" PRId32 " is fenced or about to stop",
                     first + i);
             return KAFKA_INVALID_REPLICA_ASSIGNMENT;
         }
@@ -152,18 +155,26 @@ static int16_t grow(struct growth *growth, const struct create_partitions_reques
 {
     struct controller *controller = growth->controller;
     const struct image_topic *topic =
-        asked->name.size < 0 ? NULL
-                             : image_topic_by_text(controller->image, asked->name.data,
-                                                   (size_t)asked->name.size);
+        asked->name.size < 0
+            ? NULL
+            : image_topic_by_text(controller->image, asked->name.data, (size_t)asked->name.size);
     if (topic == NULL) {
         err_set(&growth->text, "the topic does not exist");
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     }
     int32_t first = topic->partition_count;
+    if (first == 0 || topic->partitions[0] == NULL) {
+        err_set(&growth->text, "the topic has no partition 0 to take the replica count from");
+        return KAFKA_UNKNOWN_SERVER_ERROR;
+    }
     if (asked->count <= first) {
-        err_set(&growth->text, "the topic has %" PRId32 " partitions, %" PRId32
-                               " would not be more",
-                first, asked->count);
+        err_set(&growth->text,
+                "the topic has %" PRId32 " partitions, %" PRId32 " would not be more", first,
+                asked->count);
+        return KAFKA_INVALID_PARTITIONS;
+    }
+    if (asked->count > IMAGE_PARTITIONS_MAX) {
+        err_set(&growth->text, "a topic may have %d partitions", IMAGE_PARTITIONS_MAX);
         return KAFKA_INVALID_PARTITIONS;
     }
     if (asked->count - first > controller->config.max_partitions_per_request) {
@@ -181,9 +192,9 @@ static int16_t grow(struct growth *growth, const struct create_partitions_reques
         return KAFKA_INVALID_REPLICATION_FACTOR;
     }
     for (int32_t i = 0; i < placement.partition_count; i++) {
-        bool added = add_partition_record(controller, &topic->id, first + i,
-                                          &placement.replicas[i * factor], factor,
-                                          growth->call->arena, growth->records);
+        bool added =
+            add_partition_record(controller, &topic->id, first + i, &placement.replicas[i * factor],
+                                 factor, growth->call->arena, growth->records);
         ASSERT(added); /* placement gives every partition an active leader */
     }
     return 0;
@@ -224,14 +235,13 @@ void create_partitions_handle(struct controller *controller, struct controller_c
         if (error != 0 || request->validate_only) {
             record_list_cut(records, before);
         }
-        trace_info(controller_trace(controller), "controller: topic %.*s to %" PRId32
-                                                 " partitions: %s",
-                   (int)asked->name.size, asked->name.data, asked->count,
+        trace_info(controller_trace(controller),
+                   "controller: topic %.*s to %" PRId32 " partitions: %s", (int)asked->name.size,
+                   asked->name.data, asked->count,
                    error != 0               ? growth.text.text
                    : request->validate_only ? "valid, not done"
                                             : "asked for");
-        add_result(call->response, asked->name, error,
-                   arena_strdup(call->arena, growth.text.text));
+        add_result(call->response, asked->name, error, arena_strdup(call->arena, growth.text.text));
     }
     name_set_free(&repeated);
 }

@@ -1,6 +1,6 @@
-/* Which brokers hold a new partition: one replica per rack in turn before a rack gets a second, brokers of a
- * rack in turn, active ones before fenced ones, the leader always active. Where the turns begin is drawn by
- * lot, so that small topics do not all start on the first broker. */
+/* Which brokers hold a new partition: one replica per rack in turn before a rack gets a second,
+ * brokers of a rack in turn, active ones before fenced ones, the leader always active. Where the
+ * turns begin is drawn by lot, so that small topics do not all start on the first broker. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +33,7 @@ static struct rack *rack_of(struct placer *placer, const char *name)
             return &placer->racks[i];
         }
     }
+    ASSERT(placer->rack_count < placer->broker_count);
     struct rack *rack = &placer->racks[placer->rack_count++];
     rack->name = name;
     rack->active = arena_array(placer->arena, (size_t)placer->broker_count, sizeof *rack->active);
@@ -81,6 +82,7 @@ static int rack_order(const void *a, const void *b)
 /* The next broker this rack gives the present partition; -1 when it has given all. */
 static int32_t take(struct rack *rack)
 {
+    ASSERT(rack->placed >= 0 && rack->turn >= 0);
     int32_t nth = rack->placed;
     if (nth < rack->active_count) {
         rack->placed++;
@@ -94,12 +96,14 @@ static int32_t take(struct rack *rack)
     return -1;
 }
 
-/* Fills one partition's replicas. The first is from a rack that has an active broker, which it gives first. */
+/* Fills one partition's replicas. The first is from a rack that has an active broker, which it
+ * gives first. */
 static void place_one(struct placer *placer, int32_t turn, int32_t *replicas, int32_t count)
 {
     for (int32_t i = 0; i < placer->rack_count; i++) {
         placer->racks[i].placed = 0;
     }
+    ASSERT(turn >= 0 && placer->active_racks > 0 && count <= placer->broker_count);
     int32_t first = turn % placer->active_racks;
     int32_t placed = 0;
     for (int32_t step = 0; placed < count; step++) {
@@ -115,16 +119,15 @@ static void place_one(struct placer *placer, int32_t turn, int32_t *replicas, in
     }
 }
 
-bool placement_make(struct controller *controller, int32_t first_partition,
-                    int32_t partition_count, int32_t replication_factor, struct arena *arena,
-                    struct placement *out, struct err_text *text)
+bool placement_make(struct controller *controller, int32_t first_partition, int32_t partition_count,
+                    int32_t replication_factor, struct arena *arena, struct placement *out,
+                    struct err_text *text)
 {
     ASSERT(partition_count > 0 && replication_factor > 0);
     struct placer placer = {.arena = arena};
     image_each_broker(controller->image, count_usable, &placer.broker_count);
     if (replication_factor > placer.broker_count) {
-        err_set(text,
-                "%" PRId32 " replicas need as many brokers, and %" PRId32 " can take one",
+        err_set(text, "%" PRId32 " replicas need as many brokers, and %" PRId32 " can take one",
                 replication_factor, placer.broker_count);
         return false;
     }

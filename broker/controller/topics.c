@@ -1,4 +1,5 @@
-/* CreateTopics: each topic of a request succeeds or fails by itself; all that succeed are one batch. */
+/* CreateTopics: each topic of a request succeeds or fails by itself; all that succeed are one
+ * batch. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -22,8 +23,8 @@ static void make_room(struct controller_call *call)
 {
     const struct create_topics_request *request = call->request;
     struct create_topics_response *response = call->response;
-    response->topics.items = arena_array(call->arena, (size_t)request->topics.count + 1,
-                                         sizeof *response->topics.items);
+    response->topics.items =
+        arena_array(call->arena, (size_t)request->topics.count + 1, sizeof *response->topics.items);
     response->topics.count = 0;
 }
 
@@ -32,8 +33,7 @@ static struct create_topics_response_topic *add_result(struct controller_call *c
                                                        struct wire_str name)
 {
     struct create_topics_response *response = call->response;
-    struct create_topics_response_topic *result =
-        &response->topics.items[response->topics.count++];
+    struct create_topics_response_topic *result = &response->topics.items[response->topics.count++];
     result->name = name;
     result->error_message = WIRE_STR_NULL;
     result->num_partitions = -1;
@@ -68,13 +68,13 @@ static int16_t assign_by_hand(struct creation *creation)
     for (int32_t i = 0; i < count; i++) {
         int32_t partition = asked->assignments.items[i].partition_index;
         if (partition < 0 || partition >= count || at[partition] != 0) {
-            err_set(&creation->text, "the assigned partitions must be 0 to %" PRId32
-                                     ", each once",
+            err_set(&creation->text, "the assigned partitions must be 0 to %" PRId32 ", each once",
                     count - 1);
             return KAFKA_INVALID_REPLICA_ASSIGNMENT;
         }
         at[partition] = i + 1;
     }
+    ASSERT(count > 0);
     int32_t factor = asked->assignments.items[0].broker_ids.count;
     for (int32_t partition = 0; partition < count; partition++) {
         const int32_t *ids = asked->assignments.items[at[partition] - 1].broker_ids.items;
@@ -135,13 +135,17 @@ static int16_t add_configs(struct creation *creation)
     for (int32_t i = 0; i < creation->asked->configs.count; i++) {
         struct wire_str key = creation->asked->configs.items[i].name;
         struct wire_str value = creation->asked->configs.items[i].value;
+        int16_t error = config_text_check(key, value, &creation->text);
+        if (error != 0) {
+            return error;
+        }
         if (value.size < 0) {
             err_set(&creation->text, "the setting %.*s has no value", (int)key.size, key.data);
             return KAFKA_INVALID_CONFIG;
         }
-        int16_t error = config_check(creation->controller, IMAGE_RESOURCE_TOPIC, creation->name,
-                                     wire_str_dup(creation->call->arena, key),
-                                     wire_str_dup(creation->call->arena, value), &creation->text);
+        error = config_check(creation->controller, IMAGE_RESOURCE_TOPIC, creation->name,
+                             wire_str_dup(creation->call->arena, key),
+                             wire_str_dup(creation->call->arena, value), &creation->text);
         if (error != 0) {
             return error;
         }
@@ -224,6 +228,7 @@ static int16_t create(struct creation *creation)
     if (error != 0) {
         return error;
     }
+    ASSERT(creation->name != NULL);
     creation->id = env_random_uuid(creation->controller->env);
     struct topic_record record;
     wire_defaults(&wire_topic_record, &record);
@@ -290,8 +295,8 @@ static void create_one(struct creation *creation, const struct name_set *repeate
     size_t before = creation->records->count;
     struct wire_str name = creation->asked->name;
     int16_t error = KAFKA_INVALID_REQUEST;
-    if (name.size > 0 && name_set_has(repeated, unify(creation->call->arena, name),
-                                      (size_t)name.size)) {
+    if (name.size > 0 &&
+        name_set_has(repeated, unify(creation->call->arena, name), (size_t)name.size)) {
         err_set(&creation->text, "the request names the topic twice");
     } else {
         error = create(creation);
@@ -301,10 +306,11 @@ static void create_one(struct creation *creation, const struct name_set *repeate
     }
     note(creation, error);
     struct create_topics_response_topic *result = creation->result;
+    ASSERT(error != 0 || !uuid_is_zero(&creation->id));
+    ASSERT(error == 0 || creation->text.text[0] != '\0');
     if (error != 0) {
         result->error_code = error;
-        result->error_message =
-            wire_str(arena_strdup(creation->call->arena, creation->text.text));
+        result->error_message = wire_str(arena_strdup(creation->call->arena, creation->text.text));
         result->num_partitions = -1;
         result->replication_factor = -1;
         return;

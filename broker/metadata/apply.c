@@ -41,6 +41,7 @@ static apply_fn *const appliers[RECORD_KEYS] = {
 
 static void stand_at(struct image *image, int64_t offset, int32_t epoch, int64_t timestamp_ms)
 {
+    ASSERT(offset >= 0);
     image->offset = offset;
     image->epoch = epoch;
     image->timestamp_ms = timestamp_ms;
@@ -103,6 +104,7 @@ static enum err end_transaction(struct image *image, struct image_delta *delta,
                                    record->offset, record->epoch, record->timestamp_ms, text);
     }
     drop_pending(image);
+    ASSERT(!image->in_transaction && image->pending_count == 0);
     return error;
 }
 
@@ -120,6 +122,7 @@ static enum err abort_transaction(struct image *image, struct err_text *text)
 static void keep_aside(struct image *image, const void *record, size_t size, int64_t offset,
                        int32_t epoch, int64_t timestamp_ms)
 {
+    ASSERT(image->in_transaction);
     struct pending_record *pending =
         MEM_PUSH(image->pending, image->pending_count, image->pending_capacity);
     *pending = (struct pending_record){buf_copy(record, size), offset, epoch, timestamp_ms};
@@ -198,9 +201,13 @@ static enum err get_batch(struct wire_in *in, struct batch *batch, struct err_te
                 batch->base_offset, magic);
         return ERR_CORRUPT;
     }
+    if (batch->base_offset < 0 || batch->last_delta < 0 ||
+        batch->base_offset > INT64_MAX - INT32_MAX || batch->count < 0) {
+        err_set(text, "a metadata batch has the offset %" PRId64, batch->base_offset);
+        return ERR_CORRUPT;
+    }
     if ((batch->attributes & ATTRIBUTE_COMPRESSION) != 0) {
-        err_set(text, "the metadata batch at offset %" PRId64 " is compressed",
-                batch->base_offset);
+        err_set(text, "the metadata batch at offset %" PRId64 " is compressed", batch->base_offset);
         return ERR_UNSUPPORTED;
     }
     return ERR_NONE;
@@ -218,8 +225,13 @@ static enum err get_record(struct batch *batch, struct wire_bytes *value, int64_
     struct wire_in body = wire_in_of(in->at, (size_t)size);
     wire_get_raw(in, (size_t)size);
     wire_get_i8(&body);
-    *timestamp_ms = batch->base_timestamp_ms + wire_get_varint(&body);
-    *offset = batch->base_offset + wire_get_varint(&body);
+    int64_t timestamp_delta = wire_get_varint(&body);
+    int64_t offset_delta = wire_get_varint(&body);
+    if (offset_delta < 0 || offset_delta > batch->last_delta) {
+        return ERR_CORRUPT;
+    }
+    *offset = batch->base_offset + offset_delta;
+    *timestamp_ms = (int64_t)((uint64_t)batch->base_timestamp_ms + (uint64_t)timestamp_delta);
     int64_t key_size = wire_get_varint(&body);
     if (key_size > 0) {
         wire_get_raw(&body, (size_t)key_size);
@@ -242,8 +254,8 @@ static enum err apply_batch(struct image *image, struct image_delta *delta, stru
         int64_t timestamp_ms = 0;
         enum err error = get_record(batch, &value, &offset, &timestamp_ms);
         if (error != ERR_NONE) {
-            err_set(text, "record %" PRId32 " of the metadata batch at offset %" PRId64
-                          " is malformed",
+            err_set(text,
+                    "record %" PRId32 " of the metadata batch at offset %" PRId64 " is malformed",
                     i, batch->base_offset);
             return error;
         }
@@ -269,8 +281,7 @@ enum err image_apply_batches(struct image *image, struct image_delta *delta, con
         if (error != ERR_NONE) {
             return error;
         }
-        stand_at(image, batch.base_offset + batch.last_delta, batch.epoch,
-                 batch.max_timestamp_ms);
+        stand_at(image, batch.base_offset + batch.last_delta, batch.epoch, batch.max_timestamp_ms);
     }
     return ERR_NONE;
 }

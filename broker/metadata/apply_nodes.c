@@ -1,4 +1,5 @@
-/* Brokers and controllers, by their records. A change makes a new node: registrations are small and rare. */
+/* Brokers and controllers, by their records. A change makes a new node: registrations are small and
+ * rare. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -37,8 +38,8 @@ enum err apply_register_broker(struct apply_ctx *ctx, const void *msg)
     for (int32_t i = 0; i < count; i++) {
         endpoints[i] = (struct image_endpoint){
             wire_str_dup(arena, record->end_points.items[i].name),
-            wire_str_dup(arena, record->end_points.items[i].host),
-            record->end_points.items[i].port, record->end_points.items[i].security_protocol};
+            wire_str_dup(arena, record->end_points.items[i].host), record->end_points.items[i].port,
+            record->end_points.items[i].security_protocol};
     }
     pub->endpoints = endpoints;
     pub->endpoint_count = count;
@@ -46,10 +47,10 @@ enum err apply_register_broker(struct apply_ctx *ctx, const void *msg)
     count = record->features.count;
     struct image_feature_range *features = arena_array(arena, (size_t)count, sizeof *features);
     for (int32_t i = 0; i < count; i++) {
-        features[i] = (struct image_feature_range){
-            wire_str_dup(arena, record->features.items[i].name),
-            record->features.items[i].min_supported_version,
-            record->features.items[i].max_supported_version};
+        features[i] =
+            (struct image_feature_range){wire_str_dup(arena, record->features.items[i].name),
+                                         record->features.items[i].min_supported_version,
+                                         record->features.items[i].max_supported_version};
     }
     pub->features = features;
     pub->feature_count = count;
@@ -146,8 +147,7 @@ enum err apply_unfence_broker(struct apply_ctx *ctx, const void *msg)
 enum err apply_broker_registration_change(struct apply_ctx *ctx, const void *msg)
 {
     const struct broker_registration_change_record *record = msg;
-    const struct image_broker *broker =
-        find_broker(ctx, record->broker_id, record->broker_epoch);
+    const struct image_broker *broker = find_broker(ctx, record->broker_id, record->broker_epoch);
     if (broker == NULL) {
         return ERR_NOT_FOUND;
     }
@@ -190,18 +190,18 @@ enum err apply_register_controller(struct apply_ctx *ctx, const void *msg)
     for (int32_t i = 0; i < count; i++) {
         endpoints[i] = (struct image_endpoint){
             wire_str_dup(arena, record->end_points.items[i].name),
-            wire_str_dup(arena, record->end_points.items[i].host),
-            record->end_points.items[i].port, record->end_points.items[i].security_protocol};
+            wire_str_dup(arena, record->end_points.items[i].host), record->end_points.items[i].port,
+            record->end_points.items[i].security_protocol};
     }
     node->pub.endpoints = endpoints;
     node->pub.endpoint_count = count;
     count = record->features.count;
     struct image_feature_range *features = arena_array(arena, (size_t)count, sizeof *features);
     for (int32_t i = 0; i < count; i++) {
-        features[i] = (struct image_feature_range){
-            wire_str_dup(arena, record->features.items[i].name),
-            record->features.items[i].min_supported_version,
-            record->features.items[i].max_supported_version};
+        features[i] =
+            (struct image_feature_range){wire_str_dup(arena, record->features.items[i].name),
+                                         record->features.items[i].min_supported_version,
+                                         record->features.items[i].max_supported_version};
     }
     node->pub.features = features;
     node->pub.feature_count = count;

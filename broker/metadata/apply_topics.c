@@ -70,7 +70,8 @@ enum err apply_remove_topic(struct apply_ctx *ctx, const void *msg)
 
 #define IDS_OF(array) ((struct image_ids){(array).items, (array).count < 0 ? 0 : (array).count})
 
-/* Directories for `count` replicas: as said, or "migrating" for each. NULL when the counts differ. */
+/* Directories for `count` replicas: as said, or "migrating" for each. NULL when the counts differ.
+ */
 static const struct uuid *directories_for(const struct apply_ctx *ctx, const struct uuid *said,
                                           int32_t said_count, int32_t count)
 {
@@ -90,6 +91,7 @@ static const struct uuid *directories_for(const struct apply_ctx *ctx, const str
 static enum err put_partition(struct apply_ctx *ctx, const struct uuid *topic_id,
                               const struct image_partition *partition)
 {
+    ASSERT(partition->replicas.count > 0 && partition->directories != NULL);
     struct topic_node *topic = topic_own(ctx->image, topic_id);
     if (topic == NULL) {
         return no_topic(ctx, topic_id);
@@ -142,6 +144,7 @@ enum err apply_partition_change(struct apply_ctx *ctx, const void *msg)
                 record->partition_id, uuid_format(&record->topic_id, text));
         return ERR_NOT_FOUND;
     }
+    ASSERT(old->partition == record->partition_id);
     struct image_partition partition = *old;
     partition.partition_epoch++;
     if (record->leader != LEADER_UNCHANGED) {
@@ -164,10 +167,9 @@ enum err apply_partition_change(struct apply_ctx *ctx, const void *msg)
     CHANGE(last_known_elr, last_known_elr)
 #undef CHANGE
     bool said = record->directories.count >= 0;
-    partition.directories =
-        directories_for(ctx, said ? record->directories.items : old->directories,
-                        said ? record->directories.count : old->replicas.count,
-                        partition.replicas.count);
+    partition.directories = directories_for(
+        ctx, said ? record->directories.items : old->directories,
+        said ? record->directories.count : old->replicas.count, partition.replicas.count);
     if (partition.replicas.count == 0 || partition.directories == NULL) {
         err_set(ctx->text, "%" PRId32 " replicas without a directory each",
                 partition.replicas.count);
@@ -190,6 +192,7 @@ static void clear_elr(struct apply_ctx *ctx, const struct image_topic *topic)
         partition.elr.count = 0;
         partition.last_known_elr.count = 0;
         struct topic_node *own = topic_own(ctx->image, &topic->id);
+        ASSERT(own != NULL);
         topic = &own->pub; /* the old one may have been another image's */
         topic_set_partition(ctx->image, own, partition_new(&partition));
         delta_partition(ctx->delta, &topic->id, topic->name, i);
@@ -213,8 +216,8 @@ enum err apply_clear_elr(struct apply_ctx *ctx, const void *msg)
 {
     const struct clear_elr_record *record = msg;
     if (record->topic_name.size > 0) {
-        const struct image_topic *topic = image_topic_by_text(
-            ctx->image, record->topic_name.data, (size_t)record->topic_name.size);
+        const struct image_topic *topic = image_topic_by_text(ctx->image, record->topic_name.data,
+                                                              (size_t)record->topic_name.size);
         if (topic == NULL) {
             err_set(ctx->text, "topic %.*s does not exist", (int)record->topic_name.size,
                     record->topic_name.data);

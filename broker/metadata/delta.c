@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
+#include "broker/metadata/hash.h"
 
 #include "broker/metadata/image_internal.h"
 
@@ -12,7 +12,6 @@ struct delta_topic {
     size_t capacity;
     UT_hash_handle hh;
 };
-
 
 struct image_delta_state {
     struct delta_topic *by_id;
@@ -68,6 +67,7 @@ void image_delta_clear(struct image_delta *delta)
         mem_free(state->configs);
         mem_free(state);
     }
+    ASSERT(state != NULL || delta->topic_count == 0);
     *delta = (struct image_delta){0};
 }
 
@@ -76,6 +76,7 @@ void image_delta_clear(struct image_delta *delta)
 static struct delta_topic *topic_entry(struct image_delta *delta, const struct uuid *id,
                                        const char *name)
 {
+    ASSERT(name != NULL);
     struct image_delta_state *state = state_of(delta);
     struct delta_topic *topic = NULL;
     HASH_FIND(hh, state->by_id, id, sizeof *id, topic);
@@ -93,9 +94,12 @@ static struct delta_topic *topic_entry(struct image_delta *delta, const struct u
 
 void delta_topic_created(struct image_delta *delta, const struct uuid *id, const char *name)
 {
-    if (delta != NULL) {
-        topic_entry(delta, id, name)->pub.created = true;
+    if (delta == NULL) {
+        return;
     }
+    struct delta_topic *topic = topic_entry(delta, id, name);
+    topic->pub.created = !topic->pub.deleted; /* the same id again: a change of what was there */
+    topic->pub.deleted = false;
 }
 
 void delta_topic_deleted(struct image_delta *delta, const struct uuid *id, const char *name)
@@ -129,6 +133,7 @@ void delta_partition(struct image_delta *delta, const struct uuid *id, const cha
         return;
     }
     struct delta_topic *topic = topic_entry(delta, id, name);
+    ASSERT(!topic->pub.deleted && partition >= 0);
     size_t low = 0;
     size_t high = (size_t)topic->pub.partition_count;
     while (low < high) {

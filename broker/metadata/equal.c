@@ -13,10 +13,10 @@ static bool text_equal(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static bool uuids_equal(const struct uuid *a, int32_t a_count, const struct uuid *b, int32_t b_count)
+static bool uuids_equal(const struct uuid *a, int32_t a_count, const struct uuid *b,
+                        int32_t b_count)
 {
-    return a_count == b_count &&
-           (a_count == 0 || memcmp(a, b, (size_t)a_count * sizeof *a) == 0);
+    return a_count == b_count && (a_count == 0 || memcmp(a, b, (size_t)a_count * sizeof *a) == 0);
 }
 
 static bool endpoints_equal(const struct image_endpoint *a, const struct image_endpoint *b,

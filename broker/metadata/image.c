@@ -4,7 +4,8 @@
 
 #include "broker/metadata/image_internal.h"
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 struct image *image_new(void)
 {
@@ -17,6 +18,8 @@ struct image *image_new(void)
 
 struct image *image_clone(const struct image *image)
 {
+    ASSERT(image->names.count == image->topics.count);
+    ASSERT(image->in_transaction || image->pending_count == 0);
     struct image *clone = mem_alloc(sizeof *clone);
     *clone = *image;
     clone->topics = pmap_clone(&image->topics);
@@ -55,11 +58,13 @@ void image_free(struct image *image)
     mem_free(image);
 }
 
-/* ---- lookup ----------------------------------------------------------------------------------- */
+/* ---- lookup -----------------------------------------------------------------------------------
+ */
 
 const struct image_topic *image_topic_by_text(const struct image *image, const char *name,
                                               size_t size)
 {
+    ASSERT(name != NULL || size == 0);
     struct pmap_value *value = pmap_get(&image->names, KEY_TEXT(name, size));
     return value == NULL ? NULL : image_topic_by_id(image, &NODE_OF(value, name_node)->id);
 }
@@ -72,6 +77,7 @@ const struct image_topic *image_topic_by_name(const struct image *image, const c
 const struct image_topic *image_topic_by_id(const struct image *image, const struct uuid *id)
 {
     struct pmap_value *value = pmap_get(&image->topics, KEY_UUID(id));
+    ASSERT(value == NULL || uuid_equal(&NODE_OF(value, topic_node)->pub.id, id));
     return value == NULL ? NULL : &NODE_OF(value, topic_node)->pub;
 }
 
@@ -82,18 +88,22 @@ const struct image_partition *image_partition_of(const struct image *image,
     if (topic == NULL || partition < 0 || partition >= topic->partition_count) {
         return NULL;
     }
+    ASSERT(topic->partitions[partition] == NULL ||
+           topic->partitions[partition]->partition == partition);
     return topic->partitions[partition];
 }
 
 const struct image_broker *image_broker(const struct image *image, int32_t id)
 {
     struct pmap_value *value = pmap_get(&image->brokers, KEY_ID(id));
+    ASSERT(value == NULL || NODE_OF(value, broker_node)->pub.id == id);
     return value == NULL ? NULL : &NODE_OF(value, broker_node)->pub;
 }
 
 const struct image_controller *image_controller(const struct image *image, int32_t id)
 {
     struct pmap_value *value = pmap_get(&image->controllers, KEY_ID(id));
+    ASSERT(value == NULL || NODE_OF(value, controller_node)->pub.id == id);
     return value == NULL ? NULL : &NODE_OF(value, controller_node)->pub;
 }
 
@@ -115,6 +125,7 @@ const struct image_configs *image_configs(const struct image *image, enum image_
     struct pmap_value *value =
         pmap_get(&image->configs, configs_key(type, name, strlen(name), &scratch));
     bytes_free(&scratch);
+    ASSERT(value == NULL || NODE_OF(value, configs_node)->pub.count > 0);
     return value == NULL ? NULL : &NODE_OF(value, configs_node)->pub;
 }
 
@@ -185,7 +196,8 @@ size_t image_broker_count(const struct image *image)
     return image->brokers.count;
 }
 
-/* ---- iteration -------------------------------------------------------------------------------- */
+/* ---- iteration --------------------------------------------------------------------------------
+ */
 
 /* One walk over a map; what `each` really is depends on the map. */
 struct walk {
@@ -236,6 +248,7 @@ static bool walk_feature(void *ctx, struct pmap_value *value)
 void image_each_topic_from(const struct image *image, const char *from,
                            bool (*each)(void *ctx, const struct image_topic *topic), void *ctx)
 {
+    ASSERT(each != NULL && from != NULL);
     struct walk walk = {.image = image, .topic = each, .ctx = ctx};
     pmap_each(&image->names, KEY_TEXT(from, strlen(from)), walk_name, &walk);
 }

@@ -1,16 +1,17 @@
 /* metadata: what the cluster looks like, as Kafka's own metadata records tell it.
  *
- * An image is built by applying records (MetadataRecordSerde's frame: uvarint frame version 1, uvarint api
- * key, uvarint version, body). Two live in a broker: the one everything reads, which only committed batches
- * reach, and the active controller's, which is ahead of it.
+ * An image is built by applying records (MetadataRecordSerde's frame: uvarint frame version 1,
+ * uvarint api key, uvarint version, body). Two live in a broker: the one everything reads, which
+ * only committed batches reach, and the active controller's, which is ahead of it.
  *
- * COPY ON WRITE. Everything reached from an image is refcounted and never changed while shared, so that
- * image_clone costs O(1) and a change costs O(what it touches). Pointers into an image are good until the
- * next image_apply* or image_free of that same image; hold a clone to keep them. Clone, apply and free
- * belong to the core thread; a job may read a clone that the core keeps for it.
+ * COPY ON WRITE. Everything reached from an image is refcounted and never changed while shared, so
+ * that image_clone costs O(1) and a change costs O(what it touches). Pointers into an image are
+ * good until the next image_apply* or image_free of that same image; hold a clone to keep them.
+ * Clone, apply and free belong to the core thread; a job may read a clone that the core keeps for
+ * it.
  *
- * Iteration is in a stable order: topics by name, brokers and controllers by id, configs by (type, name),
- * keys by byte order. All text is NUL-terminated. */
+ * Iteration is in a stable order: topics by name, brokers and controllers by id, configs by (type,
+ * name), keys by byte order. All text is NUL-terminated. */
 #ifndef BROKER_METADATA_IMAGE_H
 #define BROKER_METADATA_IMAGE_H
 
@@ -23,7 +24,11 @@
 
 struct image;
 
-/* ---- what it holds ---------------------------------------------------------------------------- */
+/* ---- what it holds ----------------------------------------------------------------------------
+ */
+
+/* Of one topic: bounds what a record can make us allocate. */
+enum { IMAGE_PARTITIONS_MAX = 1 << 20 };
 
 struct image_ids {
     const int32_t *ids;
@@ -119,7 +124,8 @@ struct image_feature {
     int16_t level;
 };
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 struct image *image_new(void); /* empty: offset -1, epoch -1 */
 struct image *image_clone(const struct image *image);
@@ -127,7 +133,8 @@ void image_free(struct image *image); /* NULL is allowed */
 /* Same content (not the same history). For tests and for checks between views. */
 bool image_equal(const struct image *a, const struct image *b);
 
-/* ---- lookup: NULL or -1 when absent ----------------------------------------------------------- */
+/* ---- lookup: NULL or -1 when absent -----------------------------------------------------------
+ */
 
 const struct image_topic *image_topic_by_name(const struct image *image, const char *name);
 const struct image_topic *image_topic_by_text(const struct image *image, const char *name,
@@ -143,9 +150,10 @@ const struct image_endpoint *image_broker_endpoint(const struct image_broker *br
 const struct image_configs *image_configs(const struct image *image, enum image_resource type,
                                           const char *name);
 const char *image_config_value(const struct image *image, enum image_resource type,
-                               const char *name, const char *key); /* NULL when not set */
+                               const char *name, const char *key);        /* NULL when not set */
 int16_t image_feature_level(const struct image *image, const char *name); /* 0 when not finalized */
-int64_t image_next_producer_id(const struct image *image); /* first id of the next block; 0 at first */
+int64_t
+image_next_producer_id(const struct image *image); /* first id of the next block; 0 at first */
 
 int64_t image_offset(const struct image *image); /* last record it contains; -1 when empty */
 int32_t image_epoch(const struct image *image);  /* leader epoch of that record's batch */
@@ -156,7 +164,8 @@ size_t image_topic_count(const struct image *image);
 size_t image_partition_count(const struct image *image);
 size_t image_broker_count(const struct image *image);
 
-/* ---- iteration -------------------------------------------------------------------------------- */
+/* ---- iteration --------------------------------------------------------------------------------
+ */
 
 /* `each` returns false to stop. It must not apply to or free this image. */
 void image_each_topic(const struct image *image,
@@ -174,13 +183,14 @@ void image_each_configs(const struct image *image,
 void image_each_feature(const struct image *image,
                         bool (*each)(void *ctx, const struct image_feature *feature), void *ctx);
 
-/* ---- what changed ----------------------------------------------------------------------------- */
+/* ---- what changed -----------------------------------------------------------------------------
+ */
 
 struct image_delta_topic {
     struct uuid id;
     const char *name;
-    bool created; /* not in the image the delta started from */
-    bool deleted; /* not in the image any more (its partitions are not listed) */
+    bool created;              /* not in the image the delta started from */
+    bool deleted;              /* not in the image any more (its partitions are not listed) */
     const int32_t *partitions; /* created or changed, ascending */
     int32_t partition_count;
 };
@@ -190,7 +200,8 @@ struct image_delta_configs {
     const char *name;
 };
 
-/* Collected over one or more applies. A topic created and deleted within one delta does not appear. */
+/* Collected over one or more applies. A topic created and deleted within one delta does not appear.
+ */
 struct image_delta {
     const struct image_delta_topic *const *topics; /* in order of their first change */
     size_t topic_count;
@@ -211,13 +222,16 @@ void image_delta_clear(struct image_delta *delta); /* empty again, memory freed 
 /* Adds everything `image` holds, as if created: for a listener that starts from nothing. */
 void image_delta_all(struct image_delta *delta, const struct image *image);
 
-/* ---- applying --------------------------------------------------------------------------------- */
+/* ---- applying ---------------------------------------------------------------------------------
+ */
 
-/* On an error (unknown record type or version, malformed body, a change to what does not exist) the text
- * says which record; the image may hold a part of the batch and is only good for image_free. `delta` may
- * be NULL. Records between Begin- and EndTransaction are kept aside and applied at the End, all at once. */
+/* On an error (unknown record type or version, malformed body, a change to what does not exist) the
+ * text says which record; the image may hold a part of the batch and is only good for image_free.
+ * `delta` may be NULL. Records between Begin- and EndTransaction are kept aside and applied at the
+ * End, all at once. */
 
-/* Whole record batches (magic 2) as the metadata log holds them. Control batches move the offset only. */
+/* Whole record batches (magic 2) as the metadata log holds them. Control batches move the offset
+ * only. */
 enum err image_apply_batches(struct image *image, struct image_delta *delta, const void *batches,
                              size_t size_bytes, struct err_text *text);
 /* One framed record at `offset`, in leader epoch `epoch`. */

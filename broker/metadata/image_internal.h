@@ -1,8 +1,8 @@
 /* Inside room metadata: how an image is held.
  *
- * A topic hangs in `topics` by id; `names` leads from name to id, so that a topic has one place only. Each
- * node below embeds its public shape as `pub` and owns the text and arrays that it points to. Partitions are
- * never changed: a change puts a new one in the topic's array. */
+ * A topic hangs in `topics` by id; `names` leads from name to id, so that a topic has one place
+ * only. Each node below embeds its public shape as `pub` and owns the text and arrays that it
+ * points to. Partitions are never changed: a change puts a new one in the topic's array. */
 #ifndef BROKER_METADATA_IMAGE_INTERNAL_H
 #define BROKER_METADATA_IMAGE_INTERNAL_H
 
@@ -13,8 +13,6 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/wire/wire.h"
-
-enum { IMAGE_PARTITIONS_MAX = 1 << 20 }; /* of one topic: bounds what one record can make us allocate */
 
 struct topic_node {
     struct pmap_value value;

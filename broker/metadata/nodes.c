@@ -47,6 +47,8 @@ static struct image_ids ids_copy(int32_t **at, struct image_ids of)
 
 const struct image_partition *partition_new(const struct image_partition *of)
 {
+    ASSERT(of->partition >= 0 && of->partition < IMAGE_PARTITIONS_MAX);
+    ASSERT(of->replicas.count > 0 && of->directories != NULL);
     size_t id_count = (size_t)of->replicas.count + (size_t)of->isr.count + (size_t)of->elr.count +
                       (size_t)of->last_known_elr.count + (size_t)of->adding.count +
                       (size_t)of->removing.count;
@@ -71,6 +73,7 @@ const struct image_partition *partition_new(const struct image_partition *of)
 static const struct image_partition *partition_ref(const struct image_partition *partition)
 {
     if (partition != NULL) {
+        ASSERT(partition_node_of(partition)->refs > 0);
         partition_node_of(partition)->refs++;
     }
     return partition;
@@ -121,6 +124,7 @@ static void topic_free(struct pmap_value *value)
 
 struct topic_node *topic_new(const char *name, size_t size, const struct uuid *id)
 {
+    ASSERT(size > 0 && id != NULL);
     struct topic_node *node = mem_zalloc(sizeof *node);
     node->value = (struct pmap_value){1, topic_free};
     node->pub.name = text_dup(name, size);
@@ -148,6 +152,7 @@ struct topic_node *topic_own(struct image *image, const struct uuid *id)
         return NULL;
     }
     struct topic_node *node = NODE_OF(*slot, topic_node);
+    ASSERT(node->value.refs > 0 && uuid_equal(&node->pub.id, id));
     if (node->value.refs == 1) {
         return node;
     }
@@ -190,6 +195,7 @@ void topic_set_partition(struct image *image, struct topic_node *topic,
 struct pmap_key configs_key(enum image_resource type, const char *name, size_t size,
                             struct bytes *scratch)
 {
+    ASSERT(scratch->size == 0);
     uint8_t first = (uint8_t)type;
     bytes_append(scratch, &first, 1);
     if (size > 0) {
@@ -229,6 +235,7 @@ struct configs_node *configs_own(struct image *image, enum image_resource type, 
         return NULL;
     }
     struct configs_node *node = NODE_OF(*slot, configs_node);
+    ASSERT(node->value.refs > 0 && node->pub.type == type);
     if (node->value.refs == 1) {
         return node;
     }
@@ -279,12 +286,11 @@ void configs_set(struct configs_node *node, const char *key, size_t key_size, co
         node->items[at].value = text_dup(value, value_size);
         return;
     }
+    ASSERT(at >= 0 && at <= node->pub.count);
     size_t count = (size_t)node->pub.count;
     node->items = mem_grow(node->items, count, &node->capacity, sizeof *node->items);
-    memmove(&node->items[at + 1], &node->items[at],
-            (count - (size_t)at) * sizeof *node->items);
-    node->items[at] =
-        (struct image_config){text_dup(key, key_size), text_dup(value, value_size)};
+    memmove(&node->items[at + 1], &node->items[at], (count - (size_t)at) * sizeof *node->items);
+    node->items[at] = (struct image_config){text_dup(key, key_size), text_dup(value, value_size)};
     node->pub.items = node->items;
     node->pub.count++;
 }
@@ -354,6 +360,7 @@ struct feature_node *feature_new(const char *name, size_t size, int16_t level)
     struct feature_node *node = mem_zalloc(sizeof *node);
     node->value = (struct pmap_value){1, feature_free};
     node->pub.name = text_dup(name, size);
+    ASSERT(level > 0);
     node->pub.level = level;
     return node;
 }

@@ -1,6 +1,7 @@
-/* A node's refs count its parents: roots and nodes. A node is private to a map when every node from the
- * root down to it has one reference, so whoever changes something walks down from the root and copies each
- * node with more (node_own). Copying a node shares its children, which makes their counts say so. */
+/* A node's refs count its parents: roots and nodes. A node is private to a map when every node from
+ * the root down to it has one reference, so whoever changes something walks down from the root and
+ * copies each node with more (node_own). Copying a node shares its children, which makes their
+ * counts say so. */
 #include "broker/metadata/pmap.h"
 
 #include <string.h>
@@ -32,6 +33,7 @@ static void node_unref(struct pmap_node *node)
     if (node == NULL || --node->refs > 0) {
         return;
     }
+    ASSERT(node->value->refs > 0);
     node_unref(node->left);
     node_unref(node->right);
     pmap_value_unref(node->value);
@@ -58,8 +60,7 @@ static struct pmap_node *node_own(struct pmap_node *node)
     if (node->refs == 1) {
         return node;
     }
-    struct pmap_node *copy =
-        node_new((struct pmap_key){node->key, node->key_size}, node->value);
+    struct pmap_node *copy = node_new((struct pmap_key){node->key, node->key_size}, node->value);
     copy->value->refs++;
     copy->height = node->height;
     copy->left = node_ref(node->left);
@@ -93,6 +94,7 @@ static void node_measure(struct pmap_node *node)
 /* `node` is owned; so is the result. */
 static struct pmap_node *rotate_right(struct pmap_node *node)
 {
+    ASSERT(node->refs == 1 && node->left != NULL);
     struct pmap_node *up = node_own(node->left);
     node->left = up->right;
     up->right = node;
@@ -103,6 +105,7 @@ static struct pmap_node *rotate_right(struct pmap_node *node)
 
 static struct pmap_node *rotate_left(struct pmap_node *node)
 {
+    ASSERT(node->refs == 1 && node->right != NULL);
     struct pmap_node *up = node_own(node->right);
     node->right = up->left;
     up->left = node;
@@ -225,6 +228,7 @@ void pmap_put(struct pmap *map, struct pmap_key key, struct pmap_value *value)
     bool added = false;
     map->root = insert(map->root, key, value, &added);
     map->count += added;
+    ASSERT(map->root->refs == 1 && map->root->height < 64);
 }
 
 struct pmap_value **pmap_own(struct pmap *map, struct pmap_key key)

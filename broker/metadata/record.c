@@ -39,7 +39,9 @@ void record_list_add(struct record_list *list, enum record_key key, int16_t vers
                      const void *msg)
 {
     const struct record_type *type = record_type_of(key);
-    ASSERT(type != NULL);
+    ASSERT(type != NULL && type->key == key);
+    ASSERT(version >= wire_message_min(type->message) &&
+           version <= wire_message_max(type->message));
     wire_put_uvarint(&list->out, RECORD_FRAME_VERSION);
     wire_put_uvarint(&list->out, (uint64_t)key);
     wire_put_uvarint(&list->out, (uint64_t)version);

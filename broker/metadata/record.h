@@ -1,5 +1,5 @@
-/* Metadata records as bytes: Kafka's frame (MetadataRecordSerde: uvarint frame version 1, uvarint type,
- * uvarint version) around a generated struct's body. */
+/* Metadata records as bytes: Kafka's frame (MetadataRecordSerde: uvarint frame version 1, uvarint
+ * type, uvarint version) around a generated struct's body. */
 #ifndef BROKER_METADATA_RECORD_H
 #define BROKER_METADATA_RECORD_H
 
@@ -61,8 +61,8 @@ struct wire_bytes record_list_at(const struct record_list *list, size_t index);
 void record_list_cut(struct record_list *list, size_t count);
 void record_list_free(struct record_list *list);
 
-/* Reads the frame: on success `in` stands at the body. ERR_UNSUPPORTED for what this build does not read,
- * with text. */
+/* Reads the frame: on success `in` stands at the body. ERR_UNSUPPORTED for what this build does not
+ * read, with text. */
 enum err record_get_frame(struct wire_in *in, const struct record_type **type, int16_t *version,
                           struct err_text *text);
 

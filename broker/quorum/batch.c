@@ -46,6 +46,7 @@ static void put_header(struct wire_out *out, size_t count, bool control, int64_t
 static void put_record(struct wire_out *out, size_t index, struct quorum_record key,
                        struct quorum_record value)
 {
+    ASSERT(value.data != NULL || value.size_bytes == 0);
     int64_t key_size = key.data == NULL ? -1 : (int64_t)key.size_bytes;
     size_t size = 1 + 1 + varint_size((int64_t)index) + varint_size(key_size) + key.size_bytes +
                   varint_size((int64_t)value.size_bytes) + value.size_bytes + 1;
@@ -62,6 +63,7 @@ static void put_record(struct wire_out *out, size_t index, struct quorum_record 
 
 static struct buf *finish(struct wire_out *out)
 {
+    ASSERT(out->bytes.size > QUORUM_BATCH_HEADER_BYTES);
     struct buf *buf = buf_copy(out->bytes.data, out->bytes.size);
     uint32_t length = (uint32_t)(buf->size - 12);
     uint32_t crc = crc32c(buf->data + AFTER_CRC, buf->size - AFTER_CRC);

@@ -1,7 +1,8 @@
-/* News upward: one piece a turn, in this order: what ended, who leads, what is committed, that we may decide.
+/* News upward: one piece a turn, in this order: what ended, who leads, what is committed, that we
+ * may decide.
  *
- * Committed batches come from memory when this leader appended them, else from the log, a chunk at a time,
- * the next one being read while the last is told. */
+ * Committed batches come from memory when this leader appended them, else from the log, a chunk at
+ * a time, the next one being read while the last is told. */
 #include <inttypes.h>
 
 #include "broker/quorum/quorum_internal.h"
@@ -33,6 +34,7 @@ void quorum_own_clear(struct quorum *quorum)
 static void take_chunk(struct quorum *quorum)
 {
     struct log_read *read = &quorum->read;
+    ASSERT(quorum->reading && quorum->chunk == NULL);
     quorum->reading = false;
     if (!working(quorum)) {
         buf_unref(read->bytes);
@@ -65,7 +67,7 @@ static void read_done(struct log_read *read)
 
 static void read_more(struct quorum *quorum)
 {
-    ASSERT(quorum->delivered < quorum->high_watermark);
+    ASSERT(quorum->delivered < quorum->high_watermark && !quorum->reading);
     uint32_t chunk_bytes = quorum->config.replay_chunk_bytes;
     quorum->read = (struct log_read){
         .offset = quorum->delivered,
@@ -105,8 +107,8 @@ static struct quorum_own_batch *own_next(struct quorum *quorum)
         struct quorum_own_batch *own =
             CONTAINER_OF(quorum->own.next, struct quorum_own_batch, node);
         if (own->base_offset >= quorum->delivered) {
-            bool due = own->base_offset == quorum->delivered &&
-                       own->last_offset < quorum->high_watermark;
+            bool due =
+                own->base_offset == quorum->delivered && own->last_offset < quorum->high_watermark;
             return due ? own : NULL;
         }
         list_remove(&own->node);
@@ -186,8 +188,8 @@ static bool tell_end(struct quorum *quorum)
 
 static bool tell_leader(struct quorum *quorum)
 {
-    if (quorum->role == QUORUM_OPENING || (quorum->told_leader == quorum->now.leader_id &&
-                                           quorum->told_epoch == quorum->now.epoch)) {
+    if (quorum->role == QUORUM_OPENING ||
+        (quorum->told_leader == quorum->now.leader_id && quorum->told_epoch == quorum->now.epoch)) {
         return false;
     }
     quorum->told_leader = quorum->now.leader_id;
@@ -202,6 +204,7 @@ static bool tell_active(struct quorum *quorum)
         quorum->epoch_start_offset < 0 || quorum->delivered <= quorum->epoch_start_offset) {
         return false;
     }
+    ASSERT(quorum->active_epoch == -1);
     quorum->active_epoch = quorum->now.epoch;
     quorum->events->activated(quorum->ctx, quorum->active_epoch);
     return true;

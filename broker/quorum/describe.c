@@ -24,8 +24,7 @@ static void fill_voters(const struct quorum *quorum, int16_t version,
         }
         state->log_end_offset = self ? log_end(quorum->log) : peer->end_offset;
         state->last_fetch_timestamp = self ? -1 : peer->last_fetch_ms;
-        state->last_caught_up_timestamp =
-            self ? env_wall_ms(quorum->env) : peer->last_caught_up_ms;
+        state->last_caught_up_timestamp = self ? env_wall_ms(quorum->env) : peer->last_caught_up_ms;
     }
 }
 

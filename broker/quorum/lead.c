@@ -17,6 +17,7 @@ static enum err append_batch(struct quorum *quorum, struct buf *buf, int64_t *la
         return ERR_IO;
     }
     ASSERT(!result.duplicate && result.last_offset >= result.base_offset);
+    ASSERT(result.last_offset < log_assigned_end(quorum->log));
     struct quorum_own_batch *own = mem_zalloc(sizeof *own);
     own->buf = buf;
     own->base_offset = result.base_offset;
@@ -99,6 +100,7 @@ void quorum_lead_advance(struct quorum *quorum)
     if (end <= quorum->epoch_start_offset || end <= quorum->high_watermark) {
         return;
     }
+    ASSERT(end <= log_end(quorum->log));
     quorum->high_watermark = end;
     log_note_high_watermark(quorum->log, end);
     quorum_deliver_wake(quorum);

@@ -9,7 +9,8 @@ struct uuid quorum_topic_id(void)
     return uuid_from_number(1);
 }
 
-/* ---- the log's news --------------------------------------------------------------------------- */
+/* ---- the log's news ---------------------------------------------------------------------------
+ */
 
 static void log_written(void *ctx, struct log *log)
 {
@@ -68,7 +69,8 @@ static struct log_config metadata_log_config(void)
     return config;
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 struct quorum *quorum_open(struct env *env, struct log_dir *dir, const struct quorum_config *config,
                            const struct quorum_events *events, void *ctx)
@@ -95,8 +97,8 @@ struct quorum *quorum_open(struct env *env, struct log_dir *dir, const struct qu
     struct log_config log_config = metadata_log_config();
     struct uuid id = quorum_topic_id();
     quorum->log_opening = true;
-    quorum->log = log_open(dir, QUORUM_TOPIC, 0, &id, &log_config, ENV_WORKER_META,
-                           ENV_WORKER_META, &log_news, log_opened, quorum);
+    quorum->log = log_open(dir, QUORUM_TOPIC, 0, &id, &log_config, ENV_WORKER_META, ENV_WORKER_META,
+                           &log_news, log_opened, quorum);
     return quorum;
 }
 
@@ -167,7 +169,8 @@ void quorum_free(struct quorum *quorum)
     mem_free(quorum);
 }
 
-/* ---- looking ---------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------
+ */
 
 enum quorum_role quorum_role(const struct quorum *quorum)
 {
@@ -177,9 +180,9 @@ enum quorum_role quorum_role(const struct quorum *quorum)
 const char *quorum_role_name(enum quorum_role role)
 {
     static const char *const names[] = {
-        [QUORUM_OPENING] = "opening",     [QUORUM_UNATTACHED] = "unattached",
-        [QUORUM_VOTED] = "voted",         [QUORUM_CANDIDATE] = "candidate",
-        [QUORUM_LEADER] = "leader",       [QUORUM_FOLLOWER] = "follower",
+        [QUORUM_OPENING] = "opening",   [QUORUM_UNATTACHED] = "unattached",
+        [QUORUM_VOTED] = "voted",       [QUORUM_CANDIDATE] = "candidate",
+        [QUORUM_LEADER] = "leader",     [QUORUM_FOLLOWER] = "follower",
         [QUORUM_RESIGNED] = "resigned",
     };
     ASSERT((size_t)role < sizeof names / sizeof names[0]);

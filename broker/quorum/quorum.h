@@ -1,12 +1,12 @@
 /* quorum: KRaft (KIP-595, KIP-630, KIP-853, KIP-996) over the log __cluster_metadata-0.
  *
- * It elects, replicates and commits; it knows nothing of what the records mean. News goes up through
- * quorum_events, each in a turn of its own, in the order of the log.
+ * It elects, replicates and commits; it knows nothing of what the records mean. News goes up
+ * through quorum_events, each in a turn of its own, in the order of the log.
  *
- * SAFETY. quorum-state is synced before a vote is answered and before leadership takes effect. No leader
- * keeps its epoch across a restart. A leader counts itself at its durable end, and moves the high watermark
- * only by entries of its own epoch, the first of which is its LeaderChange record. Only what is below the
- * high watermark is ever delivered. */
+ * SAFETY. quorum-state is synced before a vote is answered and before leadership takes effect. No
+ * leader keeps its epoch across a restart. A leader counts itself at its durable end, and moves the
+ * high watermark only by entries of its own epoch, the first of which is its LeaderChange record.
+ * Only what is below the high watermark is ever delivered. */
 #ifndef BROKER_QUORUM_QUORUM_H
 #define BROKER_QUORUM_QUORUM_H
 
@@ -78,17 +78,18 @@ struct quorum_events {
     void (*committed)(void *ctx, const struct quorum_committed *committed);
     /* leader_id -1: none known. */
     void (*leader_changed)(void *ctx, int32_t leader_id, int32_t epoch);
-    /* This node leads `epoch`, its LeaderChange record is committed and everything up to it has been
-     * delivered: now it may decide and quorum_append. */
+    /* This node leads `epoch`, its LeaderChange record is committed and everything up to it has
+     * been delivered: now it may decide and quorum_append. */
     void (*activated)(void *ctx, int32_t epoch);
-    /* After activated only: it leads `epoch` no more; what it appended and has not seen committed may or
-     * may not survive. */
+    /* After activated only: it leads `epoch` no more; what it appended and has not seen committed
+     * may or may not survive. */
     void (*deactivated)(void *ctx, int32_t epoch);
     /* The log or quorum-state could not be written: this node takes no part any more. */
     void (*failed)(void *ctx, enum err error, const struct err_text *text);
 };
 
-/* Opens the log in `dir` (which stays the caller's), reads or makes quorum-state, and takes part. */
+/* Opens the log in `dir` (which stays the caller's), reads or makes quorum-state, and takes part.
+ */
 struct quorum *quorum_open(struct env *env, struct log_dir *dir, const struct quorum_config *config,
                            const struct quorum_events *events, void *ctx);
 /* Steps down, closes the log. `done` in a later turn; no event follows. */
@@ -96,16 +97,18 @@ void quorum_close(struct quorum *quorum, void (*done)(void *ctx), void *ctx);
 /* Memory only: after close, after a failed opening, or in a crash. */
 void quorum_free(struct quorum *quorum);
 
-/* ---- leading ---------------------------------------------------------------------------------- */
+/* ---- leading ----------------------------------------------------------------------------------
+ */
 
 struct quorum_record {
     const void *data; /* the value: a framed metadata record */
     size_t size_bytes;
 };
 
-/* Appends the records as one batch, which commits as a whole or not at all. *last_offset gets the offset of
- * the last one; the caller may act on it once `committed` has passed it. ERR_STALE: this node does not lead
- * `epoch` (any more). ERR_TOO_LARGE: the batch exceeds 8 MiB (split it, in a metadata transaction). */
+/* Appends the records as one batch, which commits as a whole or not at all. *last_offset gets the
+ * offset of the last one; the caller may act on it once `committed` has passed it. ERR_STALE: this
+ * node does not lead `epoch` (any more). ERR_TOO_LARGE: the batch exceeds 8 MiB (split it, in a
+ * metadata transaction). */
 enum err quorum_append(struct quorum *quorum, int32_t epoch, const struct quorum_record *records,
                        size_t count, int64_t *last_offset, struct err_text *text);
 /* The offset the next appended record will get. */
@@ -113,7 +116,8 @@ int64_t quorum_next_offset(const struct quorum *quorum);
 /* Steps down on the caller's wish (a decision failed half way, a controlled stop). */
 void quorum_resign(struct quorum *quorum, int32_t epoch, const char *why);
 
-/* ---- looking ---------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------
+ */
 
 enum quorum_role quorum_role(const struct quorum *quorum);
 const char *quorum_role_name(enum quorum_role role);
@@ -123,8 +127,9 @@ int64_t quorum_high_watermark(const struct quorum *quorum); /* -1: not known yet
 int64_t quorum_delivered(const struct quorum *quorum);      /* one past the last delivered offset */
 struct log *quorum_log(const struct quorum *quorum);        /* NULL while opening */
 
-/* Fills a DescribeQuorum response for __cluster_metadata-0, memory from `arena`: voters with their log
- * ends and times, as only the leader knows them; elsewhere NOT_LEADER_OR_FOLLOWER with the leader. */
+/* Fills a DescribeQuorum response for __cluster_metadata-0, memory from `arena`: voters with their
+ * log ends and times, as only the leader knows them; elsewhere NOT_LEADER_OR_FOLLOWER with the
+ * leader. */
 void quorum_describe(const struct quorum *quorum, int16_t version,
                      struct describe_quorum_response *response, struct arena *arena);
 

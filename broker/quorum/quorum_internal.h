@@ -1,8 +1,8 @@
 /* Inside room quorum: the state machine's data.
  *
- * Files: quorum.c (life and looking), state.c (roles, elections, what must be durable first), lead.c
- * (appending, high watermark), deliver.c (news upward), store.c (the quorum-state file), batch.c (record
- * batches), describe.c. */
+ * Files: quorum.c (life and looking), state.c (roles, elections, what must be durable first),
+ * lead.c (appending, high watermark), deliver.c (news upward), store.c (the quorum-state file),
+ * batch.c (record batches), describe.c. */
 #ifndef BROKER_QUORUM_QUORUM_INTERNAL_H
 #define BROKER_QUORUM_QUORUM_INTERNAL_H
 

@@ -1,12 +1,12 @@
 /* Roles and elections.
  *
- * HAPPY PATH of a lone voter: the log and quorum-state are read; the epoch rises above both; the new state
- * (it voted for and leads itself) goes to disk while the LeaderChange record goes to the log; when both are
- * durable the record is committed and the high watermark is known.
+ * HAPPY PATH of a lone voter: the log and quorum-state are read; the epoch rises above both; the
+ * new state (it voted for and leads itself) goes to disk while the LeaderChange record goes to the
+ * log; when both are durable the record is committed and the high watermark is known.
  *
- * FAILURES. quorum-state unreadable or unwritable, the log failed: this node takes no part any more and says
- * so once. A leader that is told to step down stands again in a new epoch; what it had appended stays in the
- * log and is committed, or not, by whoever leads next. */
+ * FAILURES. quorum-state unreadable or unwritable, the log failed: this node takes no part any more
+ * and says so once. A leader that is told to step down stands again in a new epoch; what it had
+ * appended stays in the log and is committed, or not, by whoever leads next. */
 #include <inttypes.h>
 
 #include "broker/quorum/quorum_internal.h"
@@ -53,6 +53,7 @@ static void lead_alone(struct quorum *quorum)
     }
     int32_t id = quorum->config.node_id;
     quorum->now = (struct quorum_state){quorum->now.epoch + 1, id, id};
+    ASSERT(quorum->role != QUORUM_LEADER && quorum_is_voter(quorum, id));
     quorum->role = QUORUM_LEADER;
     trace_info(env_trace(quorum->env),
                "quorum: node %" PRId32 " leads epoch %" PRId32 ": it is the only voter", id,
@@ -89,7 +90,8 @@ void quorum_state_ready(struct quorum *quorum)
     if (log_epoch > quorum->now.epoch) {
         quorum->now = (struct quorum_state){log_epoch, -1, -1};
     }
-    /* Whoever led before this start leads no more, if it was us; if it was another it will say so. */
+    /* Whoever led before this start leads no more, if it was us; if it was another it will say so.
+     */
     quorum->now.leader_id = -1;
     quorum->role = quorum->now.voted_id >= 0 ? QUORUM_VOTED : QUORUM_UNATTACHED;
     trace_info(env_trace(quorum->env),

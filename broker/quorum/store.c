@@ -74,8 +74,8 @@ static void store_run(struct env_job *job, struct env_fs *fs)
         store->error =
             env_fs_slurp(fs, store->path, QUORUM_STATE_BYTES_MAX, &store->content, &store->text);
     } else {
-        store->error = env_fs_replace(fs, store->path, store->content.data, store->content.size,
-                                      &store->text);
+        store->error =
+            env_fs_replace(fs, store->path, store->content.data, store->content.size, &store->text);
     }
 }
 
@@ -94,6 +94,7 @@ static void store_read_done(struct quorum *quorum)
         quorum_fail(quorum, store->error, &store->text);
         return;
     }
+    ASSERT(found.epoch >= 0 && !quorum->state_ready);
     quorum->durable = found;
     quorum->now = found;
     quorum->state_ready = true;
@@ -120,6 +121,7 @@ static void store_done(struct env_job *job)
         quorum_fail(quorum, store->error, &store->text);
         return;
     }
+    ASSERT(store->writing.epoch >= quorum->durable.epoch);
     quorum->durable = store->writing;
     if (store->again) {
         quorum_store_write(quorum);

@@ -188,8 +188,7 @@ int16_t rig_create(struct rig *rig, const char *name, int32_t partitions, int16_
     rig_commit(rig);
     assert_int_equal(call.done, 1);
     int16_t error = call.response.create_topics.topics.items[0].error_code;
-    assert_true(error == 0 ||
-                call.response.create_topics.topics.items[0].error_message.size > 0);
+    assert_true(error == 0 || call.response.create_topics.topics.items[0].error_message.size > 0);
     rig_call_free(&call);
     return error;
 }

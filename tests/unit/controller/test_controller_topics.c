@@ -53,8 +53,7 @@ static void an_answer_waits_for_its_commit(void **state)
     assert_int_equal(again.response.create_topics.topics.items[0].error_code,
                      KAFKA_TOPIC_ALREADY_EXISTS);
     const struct image_topic *made = image_topic_by_name(image_of(&rig), "orders");
-    assert_true(
-        uuid_equal(&made->id, &call.response.create_topics.topics.items[0].topic_id));
+    assert_true(uuid_equal(&made->id, &call.response.create_topics.topics.items[0].topic_id));
     assert_int_equal(made->partitions[2]->leader, 1);
     assert_int_equal(made->partitions[2]->leader_epoch, 0);
     struct uuid dir = uuid_from_number(5001);
@@ -82,13 +81,11 @@ static void lost_leadership_takes_back_what_was_not_committed(void **state)
     assert_null(image_topic_by_name(controller_image(rig.controller), "ghost"));
     rig_turn(&rig);
     assert_int_equal(call.done, 1);
-    assert_int_equal(call.response.create_topics.topics.items[0].error_code,
-                     KAFKA_NOT_CONTROLLER);
+    assert_int_equal(call.response.create_topics.topics.items[0].error_code, KAFKA_NOT_CONTROLLER);
     rig_call_free(&call);
     rig_submit(&rig, &call, 19, 7, &request);
     rig_turn(&rig);
-    assert_int_equal(call.response.create_topics.topics.items[0].error_code,
-                     KAFKA_NOT_CONTROLLER);
+    assert_int_equal(call.response.create_topics.topics.items[0].error_code, KAFKA_NOT_CONTROLLER);
     rig_call_free(&call);
     /* the next leader may have committed it all the same */
     rig_commit(&rig);
@@ -219,10 +216,8 @@ static void validate_only_changes_nothing(void **state)
     rig_commit(&rig);
     assert_int_equal(rig.count, before);
     assert_int_equal(call.response.create_topics.topics.items[0].error_code, 0);
-    assert_int_equal(call.response.create_topics.topics.items[1].error_code,
-                     KAFKA_INVALID_REQUEST);
-    assert_int_equal(call.response.create_topics.topics.items[2].error_code,
-                     KAFKA_INVALID_REQUEST);
+    assert_int_equal(call.response.create_topics.topics.items[1].error_code, KAFKA_INVALID_REQUEST);
+    assert_int_equal(call.response.create_topics.topics.items[2].error_code, KAFKA_INVALID_REQUEST);
     rig_call_free(&call);
     rig_stop(&rig);
 }
@@ -249,8 +244,8 @@ static void topics_are_deleted_by_name_and_by_id(void **state)
     struct rig_call call;
     rig_submit(&rig, &call, 20, 6, &request);
     rig_commit(&rig);
-    static const int16_t errors[] = {0, 0, KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
-                                     KAFKA_UNKNOWN_TOPIC_ID, KAFKA_INVALID_REQUEST};
+    static const int16_t errors[] = {0, 0, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, KAFKA_UNKNOWN_TOPIC_ID,
+                                     KAFKA_INVALID_REQUEST};
     for (int i = 0; i < 5; i++) {
         assert_int_equal(call.response.delete_topics.responses.items[i].error_code, errors[i]);
     }
@@ -366,6 +361,32 @@ static void settings_are_changed(void **state)
     rig_stop(&rig);
 }
 
+static void a_setting_no_image_takes_is_refused_before_the_log(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, NULL, true);
+    rig_broker(&rig, 1, NULL);
+    struct create_topics_request request;
+    wire_defaults(&wire_create_topics_request, &request);
+    __typeof__(request.topics.items[0]) topic = {
+        .name = wire_str("a"), .num_partitions = 1, .replication_factor = 1};
+    __typeof__(topic.configs.items[0]) config = {.name = {"k\0x", 3}, .value = wire_str("v")};
+    topic.configs.items = &config;
+    topic.configs.count = 1;
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    size_t before = rig.count;
+    struct rig_call call;
+    rig_submit(&rig, &call, 19, 7, &request);
+    rig_commit(&rig);
+    assert_int_equal(call.response.create_topics.topics.items[0].error_code, KAFKA_INVALID_CONFIG);
+    assert_int_equal(rig.count, before);
+    assert_int_equal(rig.resigned, 0);
+    rig_call_free(&call);
+    rig_stop(&rig);
+}
+
 static void producer_ids_are_given_once(void **state)
 {
     (void)state;
@@ -429,6 +450,7 @@ int main(void)
         cmocka_unit_test(partitions_are_added),
         cmocka_unit_test(replicas_are_spread_evenly_and_over_racks),
         cmocka_unit_test(settings_are_changed),
+        cmocka_unit_test(a_setting_no_image_takes_is_refused_before_the_log),
         cmocka_unit_test(producer_ids_are_given_once),
         cmocka_unit_test(a_cancelled_call_is_silent),
     };

@@ -269,7 +269,8 @@ static void settings_come_and_go(void **state)
     image_free(image);
 }
 
-/* ---- random records against a plain model, with clones ---------------------------------------- */
+/* ---- random records against a plain model, with clones ----------------------------------------
+ */
 
 enum { TOPICS = 40, PARTITIONS = 5, BATCHES = 3000, KEPT = 8 };
 
@@ -432,6 +433,50 @@ static void random_records_agree_with_a_model(void **state)
     image_free(image);
 }
 
+/* Records as a broken disk or a strange peer may have them: errors or not, never a crash. */
+static void damaged_records_are_errors_at_worst(void **state)
+{
+    (void)state;
+    struct rng rng;
+    rng_seed(&rng, 13);
+    struct record_list list = {0};
+    struct uuid id = uuid_from_number(1000);
+    put_topic(&list, "orders", id);
+    put_partition(&list, id, 0, 1, three, 3);
+    put_isr(&list, id, 0, three, 2);
+    put_leader(&list, id, 0, 2);
+    put_config(&list, IMAGE_RESOURCE_TOPIC, "orders", "k", "v");
+    put_broker(&list, 4, 17);
+    put_fencing(&list, 4, 17, -1);
+    put_feature(&list, "metadata.version", 30);
+    put_producer_ids(&list, 1000);
+    put_mark(&list, RECORD_BEGIN_TRANSACTION);
+    put_mark(&list, RECORD_END_TRANSACTION);
+    put_mark(&list, RECORD_CLEAR_ELR);
+    put_remove(&list, id);
+    size_t failed = 0;
+    for (int round = 0; round < 4000; round++) {
+        struct image *image = image_new();
+        struct image_delta delta = {0};
+        for (size_t i = 0; i < 3 * list.count; i++) {
+            struct wire_bytes record = record_list_at(&list, i % list.count);
+            uint8_t copy[512];
+            assert_in_range(record.size, 1, sizeof copy);
+            memcpy(copy, record.data, (size_t)record.size);
+            if (rng_below(&rng, 3) == 0) {
+                copy[rng_below(&rng, (uint64_t)record.size)] = (uint8_t)rng_next(&rng);
+            }
+            struct err_text text = {{0}};
+            failed += image_apply_record(image, &delta, copy, (size_t)record.size, (int64_t)i, 1, 0,
+                                         &text) != ERR_NONE;
+        }
+        image_delta_clear(&delta);
+        image_free(image);
+    }
+    assert_in_range(failed, 1000, 1000000);
+    record_list_free(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +488,7 @@ int main(void)
         cmocka_unit_test(a_broker_comes_is_unfenced_and_fenced),
         cmocka_unit_test(settings_come_and_go),
         cmocka_unit_test(random_records_agree_with_a_model),
+        cmocka_unit_test(damaged_records_are_errors_at_worst),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

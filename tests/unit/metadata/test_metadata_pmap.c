@@ -42,7 +42,8 @@ struct key {
 /* Of different lengths, some the beginning of others. */
 static struct key key_of(int index)
 {
-    struct key key = {{(uint8_t)(index % 7), (uint8_t)(index / 7 % 7), (uint8_t)(index / 49), 0}, 0};
+    struct key key = {{(uint8_t)(index % 7), (uint8_t)(index / 7 % 7), (uint8_t)(index / 49), 0},
+                      0};
     key.size = index % 3 == 0 ? 3 : 4;
     key.bytes[3] = (uint8_t)index;
     return key;

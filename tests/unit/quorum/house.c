@@ -60,8 +60,7 @@ static void remember(struct house *house, const struct quorum_committed *committ
         house->expected_offset = batch.last_offset + 1;
         at += 12 + length;
         size_t i = 0;
-        while (i < house->delivered_count &&
-               house->delivered[i].base_offset != batch.base_offset) {
+        while (i < house->delivered_count && house->delivered[i].base_offset != batch.base_offset) {
             i++;
         }
         if (i < house->delivered_count) { /* once delivered, so for ever */
@@ -201,8 +200,8 @@ static void on_failed(void *ctx, enum err error, const struct err_text *text)
     house->last_error = (int)error;
 }
 
-static const struct quorum_events events = {on_opened,      on_committed,   on_leader_changed,
-                                            on_activated,   on_deactivated, on_failed};
+static const struct quorum_events events = {on_opened,    on_committed,   on_leader_changed,
+                                            on_activated, on_deactivated, on_failed};
 
 /* ---- a life ---- */
 

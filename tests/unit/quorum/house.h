@@ -1,5 +1,6 @@
-/* One node's metadata half on the simulated world: log directory, quorum, controller and a broker image,
- * wired as a node wires them. What was ever delivered or acknowledged is remembered across crashes. */
+/* One node's metadata half on the simulated world: log directory, quorum, controller and a broker
+ * image, wired as a node wires them. What was ever delivered or acknowledged is remembered across
+ * crashes. */
 #ifndef TESTS_UNIT_QUORUM_HOUSE_H
 #define TESTS_UNIT_QUORUM_HOUSE_H
 

@@ -14,7 +14,8 @@ static void it_leads_and_commits(void **state)
     assert_true(house_until_created(&house, 5000));
     assert_false(uuid_is_zero(&house.acknowledged[0]));
     house_check(&house);
-    assert_int_equal(quorum_high_watermark(house.quorum), log_durable_end(quorum_log(house.quorum)));
+    assert_int_equal(quorum_high_watermark(house.quorum),
+                     log_durable_end(quorum_log(house.quorum)));
     struct bytes content = {0};
     assert_true(sim_disk_get(house.node, "/data/meta/__cluster_metadata-0/quorum-state", &content));
     assert_memory_equal(content.data,
@@ -169,7 +170,10 @@ static void an_unreadable_state_stops_it(void **state)
     house_open(&house);
     assert_true(house_until_active(&house, 5000));
     house_close(&house);
-    static const char *const contents[] = {"", "{}", "not json", "{\"data_version\":7}",
+    static const char *const contents[] = {"",
+                                           "{}",
+                                           "not json",
+                                           "{\"data_version\":7}",
                                            "{\"data_version\":0,\"leaderEpoch\":99999999999}",
                                            "{\"data_version\":0,\"leaderEpoch\":-4}"};
     for (size_t i = 0; i < sizeof contents / sizeof contents[0]; i++) {

@@ -1,0 +1,9 @@
+/* uthash with a hash function that compiles without warnings (its own default falls through its
+ * cases). */
+#ifndef BROKER_METADATA_HASH_H
+#define BROKER_METADATA_HASH_H
+
+#define HASH_FUNCTION HASH_FNV
+#include <uthash.h>
+
+#endif
