@@ -1,6 +1,8 @@
-/* Decoding by table. Nothing declared is trusted: a count is held against the bytes that are left before
- * anything is allocated for it, and all a message allocates is held against DECODE_BYTES_PER_BYTE times its
- * encoded size. Depth is that of the tables, which we wrote. */
+/* Decoding by table. Nothing declared is trusted: a count is held against the bytes that are left, at the
+ * fewest an element can take, before anything is allocated for it, and all a message allocates is held
+ * against WIRE_DECODE_BYTES_PER_BYTE times its encoded size. No element of ours is larger than that many
+ * times its fewest bytes, so a sound message never meets that limit; a count that lies about a nested array
+ * does. Depth is that of the tables, which we wrote. */
 #include <string.h>
 
 #include "common/base/assert.h"
@@ -28,8 +30,10 @@ static void fail(struct decoder *d, enum err error)
     }
 }
 
-/* -1 for null, which only a nullable field may be. */
-static int32_t get_length(struct decoder *d, const struct wire_field *f, bool compact, size_t width)
+/* Of something whose elements take at least `least` bytes each. -1 for null, which only a nullable field
+ * may be. */
+static int32_t get_length(struct decoder *d, const struct wire_field *f, bool compact, size_t width,
+                          size_t least)
 {
     int64_t size;
     if (compact) {
@@ -45,8 +49,12 @@ static int32_t get_length(struct decoder *d, const struct wire_field *f, bool co
         fail(d, ERR_CORRUPT);
         return 0;
     }
-    if (size > (int64_t)wire_in_left(d->in)) {
-        fail(d, ERR_TRUNCATED); /* an element takes at least one byte */
+    if (width == 2 && size > INT16_MAX) {
+        fail(d, ERR_CORRUPT); /* a compact string is no longer than an old one may be */
+        return 0;
+    }
+    if (size > (int64_t)(wire_in_left(d->in) / least)) {
+        fail(d, ERR_TRUNCATED);
         return 0;
     }
     return (int32_t)size;
@@ -65,8 +73,8 @@ static void *get_memory(struct decoder *d, size_t count, size_t size_bytes)
 static const uint8_t *get_blob(struct decoder *d, const struct wire_field *f, size_t width,
                                int32_t *size)
 {
-    *size = get_length(d, f, d->flexible && !(f->flags & WIRE_OLD_STRING), width);
-    return *size > 0 ? wire_get_raw(d->in, (size_t)*size) : NULL;
+    *size = get_length(d, f, d->flexible && !(f->flags & WIRE_OLD_STRING), width, 1);
+    return *size >= 0 ? wire_get_raw(d->in, (size_t)*size) : NULL;
 }
 
 static void get_value(struct decoder *d, const struct wire_field *f, void *at)
@@ -119,7 +127,8 @@ static void get_array(struct decoder *d, const struct wire_field *f, struct wire
 {
     size_t step = wire_element_size(f);
     array->items = NULL;
-    array->count = get_length(d, f, d->flexible, 4);
+    array->count = get_length(d, f, d->flexible, 4, f->least_bytes);
+    ASSERT(f->least_bytes > 0);
     if (array->count <= 0) {
         return;
     }

@@ -51,7 +51,7 @@ static void put_bytes_of(struct encoder *e, const struct wire_field *f, const vo
         refuse(e);
         return;
     }
-    if (width == 2 && !compact && size > INT16_MAX) {
+    if (width == 2 && size > INT16_MAX) {
         refuse(e);
         return;
     }
@@ -263,6 +263,14 @@ enum err wire_encode(const struct wire_message *m, int16_t version, const void *
 {
     ASSERT(version >= m->min && version <= m->max);
     struct encoder e = {out, version, wire_message_flexible(m, version), ERR_NONE};
+    size_t bytes_before = out->bytes.size;
+    size_t splices_before = out->splice_count;
+    int64_t spliced_before = out->spliced_bytes;
     put_struct(&e, &m->body, msg);
+    if (e.error != ERR_NONE) {
+        out->bytes.size = bytes_before;
+        out->splice_count = splices_before;
+        out->spliced_bytes = spliced_before;
+    }
     return e.error;
 }

@@ -49,6 +49,12 @@ size_t wire_message_size(const struct wire_message *m)
     return m->body.size_bytes;
 }
 
+const struct wire_message *const *wire_message_all(size_t *count)
+{
+    *count = wire_message_count;
+    return wire_messages;
+}
+
 const struct wire_api *wire_api_of(int16_t key)
 {
     for (size_t i = 0; i < wire_api_count; i++) {

@@ -28,6 +28,7 @@ struct wire_field {
     int16_t null_min, null_max; /* versions in which it may be null */
     int16_t tag;                /* -1: not tagged */
     int16_t tag_min, tag_max;   /* versions in which it is tagged */
+    uint16_t least_bytes;       /* of an array: the fewest bytes one element takes, in any version */
     uint32_t offset;            /* in the C struct */
     int64_t number;             /* default of bool, int, float */
     const struct wire_struct *type;
@@ -57,6 +58,8 @@ struct wire_record_row {
     const struct wire_message *message;
 };
 
+extern const struct wire_message *const wire_messages[];
+extern const size_t wire_message_count;
 extern const struct wire_api wire_apis[];
 extern const size_t wire_api_count;
 extern const struct wire_record_row wire_records_table[];

@@ -109,7 +109,8 @@ size_t wire_message_size(const struct wire_message *m); /* sizeof the struct */
 void wire_defaults(const struct wire_message *m, void *msg);
 
 /* Appends `msg` at `version`, which must be in range (ASSERT). Fields the version lacks are left out.
- * ERR_UNSUPPORTED when a field that is not ignorable holds something the version cannot carry. */
+ * ERR_UNSUPPORTED when a field that is not ignorable holds something the version cannot carry, or a string is
+ * longer than INT16_MAX; `out` is then as it was before. */
 enum err wire_encode(const struct wire_message *m, int16_t version, const void *msg,
                      struct wire_out *out);
 
@@ -121,6 +122,9 @@ enum { WIRE_DECODE_BYTES_PER_BYTE = 64, WIRE_DECODE_BYTES_EXTRA = 4096 };
  * are skipped in place. Bytes left over are the caller's to judge (wire_in_left). Returns in->error. */
 enum err wire_decode(const struct wire_message *m, int16_t version, struct wire_in *in, void *msg,
                      struct arena *arena);
+
+/* Every message we have a schema for; *count gets how many. */
+const struct wire_message *const *wire_message_all(size_t *count);
 
 /* The metadata record of that type (WIRE_RECORD_...); NULL when we have no schema for it. */
 const struct wire_message *wire_record_of(int16_t type);
