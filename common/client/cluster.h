@@ -39,13 +39,12 @@ struct cluster_transport {
 };
 
 struct cluster_options {
-    const char *client_id;     /* NULL: none */
-    int64_t connect_ms;        /* to connect and shake hands */
-    int64_t backoff_ms;        /* first pause before an address is dialled again; doubles */
+    const char *client_id; /* NULL: none */
+    int64_t connect_ms;    /* to connect and shake hands */
+    int64_t backoff_ms;    /* first pause before an address is dialled again; doubles */
     int64_t backoff_limit_ms;
-    int64_t metadata_age_ms;   /* brokers learnt longer ago are asked for again when next needed */
 };
-/* 10 s, 100 ms, 2 s, 5 min: no client id. */
+/* No client id, 10 s, 100 ms, 2 s. */
 struct cluster_options cluster_options_default(void);
 
 /* `bootstrap` is HOST:PORT[,HOST:PORT...]; a port left out is 9092, an IPv6 address stands in brackets.

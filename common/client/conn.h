@@ -58,7 +58,8 @@ struct client_conn_events {
     void (*ready)(void *ctx);
 };
 
-/* `peer` ("127.0.0.1:9092") begins every error text. Both strings are copied; client_id may be NULL. */
+/* `peer` ("127.0.0.1:9092") begins every error text. Both strings are copied; client_id may be NULL
+ * and has at most 32767 bytes. */
 struct client_conn *client_conn_new(const char *peer, const char *client_id,
                                     const struct client_conn_events *events, void *ctx);
 /* No callback is made. NULL is allowed. */
@@ -80,7 +81,7 @@ enum err client_conn_frame(struct client_conn *c, struct buf *frame, int64_t now
 enum err client_conn_tick(struct client_conn *c, int64_t now_ms, struct err_text *text);
 /* When client_conn_tick has something to do next; INT64_MAX when nothing. */
 int64_t client_conn_next_deadline(const struct client_conn *c);
-/* The transport ended: every request is told `reason` and `why`. */
+/* The transport ended: every request is told `reason` and `why`, which need not name the broker. */
 void client_conn_closed(struct client_conn *c, enum err reason, const char *why);
 
 bool client_conn_ready(const struct client_conn *c);
