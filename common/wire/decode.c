@@ -207,9 +207,7 @@ static void set_default(const struct wire_field *f, void *at)
         *(struct wire_records *)at = (struct wire_records){NULL, null ? -1 : 0, NULL};
         break;
     case WIRE_KIND_STRUCT:
-        for (int i = 0; i < f->type->count; i++) {
-            set_default(&f->type->fields[i], (uint8_t *)at + f->type->fields[i].offset);
-        }
+        wire_struct_defaults(f->type, at);
         break;
     }
 }
@@ -293,7 +291,12 @@ enum err wire_decode(const struct wire_message *m, int16_t version, struct wire_
 
 void wire_defaults(const struct wire_message *m, void *msg)
 {
-    for (int i = 0; i < m->body.count; i++) {
-        set_default(&m->body.fields[i], (uint8_t *)msg + m->body.fields[i].offset);
+    wire_struct_defaults(&m->body, msg);
+}
+
+void wire_struct_defaults(const struct wire_struct *type, void *at)
+{
+    for (int i = 0; i < type->count; i++) {
+        set_default(&type->fields[i], (uint8_t *)at + type->fields[i].offset);
     }
 }

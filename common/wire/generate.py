@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes messages.h and messages.c from the schema files: generate.py OUT_DIR FILE.msg... (run by CMake)."""
+"""Makes messages.h and messages.c from schema files: generate.py OUT_DIR FILE.msg... (run by CMake)."""
 import os
 import sys
 
@@ -97,7 +97,7 @@ def emit_fields(out, message, owner, fields, label):
                ('tag_max', f.tag_range[1]), ('least_bytes', least_bytes(message, f)),
                ('offset', 'offsetof(struct %s, %s)' % (owner, f.name)),
                ('number', default_number(f)),
-               ('type', '&struct_%s_%s' % (message.name, f.type) if f.is_struct() else 'NULL'))
+               ('type', '&wire_struct_%s_%s' % (message.name, f.type) if f.is_struct() else 'NULL'))
         out.append('    {%s},' % ', '.join('.%s = %s' % pair for pair in row))
     if not fields:
         out.append('    {0},')
@@ -108,8 +108,8 @@ def emit_tables(out, message):
     for name in message.struct_order():
         label = '%s_%s' % (message.name, name)
         emit_fields(out, message, label, message.structs[name], label)
-        out.append('static const struct wire_struct struct_%s = {fields_%s, %d, sizeof(struct %s)};'
-                   % (label, label, len(message.structs[name]), label))
+        out.append('const struct wire_struct wire_struct_%s = {fields_%s, %d, sizeof(struct %s)};' % (
+            label, label, len(message.structs[name]), label))
     emit_fields(out, message, message.name, message.fields, message.name)
     out.append('const struct wire_message wire_%s = {"%s", %d, %d, %d, %d, {fields_%s, %d, '
                'sizeof(struct %s)}};\n' % (
@@ -135,6 +135,7 @@ def emit_head(messages, apis, records):
     for m in messages:
         for name in m.struct_order():
             emit_struct(out, m, '%s_%s' % (m.name, name), m.structs[name])
+            out.append('extern const struct wire_struct wire_struct_%s_%s;\n' % (m.name, name))
         emit_struct(out, m, m.name, m.fields)
         out.append('extern const struct wire_message wire_%s;\n' % m.name)
     return out + ['#endif']

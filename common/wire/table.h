@@ -18,8 +18,6 @@ enum wire_field_flags {
     WIRE_OLD_STRING = 1 << 4    /* int16 length even in a flexible version (the header's client id) */
 };
 
-struct wire_struct;
-
 struct wire_field {
     const char *name;
     uint8_t kind;

@@ -98,6 +98,7 @@ void wire_patch_i32(struct wire_out *out, size_t at, int32_t v);
 /* ---- messages --------------------------------------------------------------------------------- */
 
 struct wire_message; /* the table; one per message, named wire_NAME, e.g. wire_fetch_request */
+struct wire_struct;  /* the table of an inner struct, e.g. wire_struct_fetch_response_partition */
 
 const char *wire_message_name(const struct wire_message *m); /* "fetch_request" */
 int16_t wire_message_min(const struct wire_message *m);
@@ -107,6 +108,10 @@ size_t wire_message_size(const struct wire_message *m); /* sizeof the struct */
 
 /* Sets every field to its schema default (0, empty string or empty array where none is given). */
 void wire_defaults(const struct wire_message *m, void *msg);
+/* The same for an element of an array or a nullable struct. One that is only zeroed may hold what is not a
+ * default (a leader epoch of 0 where none is -1): it is then sent where it is tagged, and refused where the
+ * version lacks it. */
+void wire_struct_defaults(const struct wire_struct *type, void *at);
 
 /* Appends `msg` at `version`, which must be in range (ASSERT). Fields the version lacks are left out.
  * ERR_UNSUPPORTED when a field that is not ignorable holds something the version cannot carry, or a string is

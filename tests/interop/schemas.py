@@ -3,7 +3,7 @@
 
     tests/interop/schemas.py JAR_OR_DIRECTORY...
 
-Kafka's schemas are the files common/message/*.json inside its jars (kafka-clients, kafka-metadata,
+Kafka's schemas are common/message/*.json and common/metadata/*.json inside its jars (kafka-clients, kafka-metadata,
 kafka-group-coordinator, kafka-transaction-coordinator, kafka-raft); a directory is searched for *.json and
 *.jar, folders below it too. Exit: 0 when all agree, 1 with one line per difference, 2 when nothing could be compared.
 """
@@ -41,7 +41,7 @@ def sources(paths):
         elif path.endswith('.jar'):
             with zipfile.ZipFile(path) as jar:
                 for name in sorted(jar.namelist()):
-                    if re.fullmatch(r'common/message/\w+\.json', name):
+                    if re.fullmatch(r'common/(message|metadata)/\w+\.json', name):
                         yield '%s:%s' % (path, name), jar.read(name).decode('utf-8')
         else:
             with open(path, encoding='utf-8') as file:
