@@ -102,8 +102,10 @@ int once_run(const struct options *options)
     struct once o = {.options = options};
     struct err_text text;
     uv_loop_init(&o.loop);
-    if (poll_new(&o.loop, options->bootstrap, options->timeout_ms, options->timeout_ms, &events, &o,
-                 &o.poll, &text) != ERR_NONE) {
+    /* A quarter for each stage: what one broker owes must not cost us what the others told. */
+    int64_t stage_ms = options->timeout_ms / 4;
+    if (poll_new(&o.loop, options->bootstrap, stage_ms < POLL_STAGE_MS ? stage_ms : POLL_STAGE_MS,
+                 options->timeout_ms, &events, &o, &o.poll, &text) != ERR_NONE) {
         fprintf(stderr, "barnabas: %s\n", text.text);
         uv_loop_close(&o.loop);
         return 2;

@@ -121,7 +121,7 @@ static void next_stage(struct poll *p)
     uv_timer_stop(&p->stage_timer);
     if (p->stage == STAGE_CLUSTER && !cluster_was_read(p)) {
         struct err_text every;
-        if (ask_unreachable(p->ask, &every)) {
+        if (asker_unreachable(p->ask, &every)) {
             snprintf(p->trouble, sizeof p->trouble, "%s", every.text);
         } else if (p->trouble[0] == '\0') {
             const char *why = p->draft->parts[MODEL_CLUSTER].error;
@@ -251,7 +251,8 @@ void poll_call_send(struct call *c, int16_t api_key, int16_t min_version, int16_
     r.min_version = min_version;
     r.max_version = max_version;
     c->poll->outstanding++;
-    ask_send(c->poll->ask, c->broker == ANY_BROKER ? cluster_any() : cluster_broker(c->broker), &r);
+    asker_send(c->poll->ask, c->broker == ANY_BROKER ? cluster_any() : cluster_broker(c->broker),
+               &r);
 }
 
 /* ---- life --------------------------------------------------------------------------------------
@@ -261,8 +262,8 @@ enum err poll_new(struct uv_loop_s *loop, const char *bootstrap, int64_t stage_m
                   int64_t request_ms, const struct poll_events *events, void *ctx,
                   struct poll **out, struct err_text *text)
 {
-    struct ask *ask = NULL;
-    enum err e = ask_new(loop, bootstrap, &ask, text);
+    struct asker *ask = NULL;
+    enum err e = asker_new(loop, bootstrap, &ask, text);
     if (e != ERR_NONE) {
         return e;
     }
@@ -295,7 +296,7 @@ static void on_closed(uv_handle_t *handle)
 
 void poll_free(struct poll *p)
 {
-    ask_free(p->ask);
+    asker_free(p->ask);
     LIST_FOREACH(node, &p->calls) {
         call_free(CONTAINER_OF(node, struct call, link));
     }

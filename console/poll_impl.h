@@ -6,7 +6,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/list.h"
-#include "console/ask.h"
+#include "console/asker.h"
 #include "console/batch.h"
 #include "console/learn.h"
 #include "console/poll.h"
@@ -25,7 +25,7 @@ struct poll {
     uv_timer_t round_timer;
     uv_timer_t stage_timer;
     int open_handles; /* of the two timers; the last close frees */
-    struct ask *ask;
+    struct asker *ask;
     const struct poll_events *events;
     void *ctx;
     struct poll_want want;

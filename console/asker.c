@@ -1,4 +1,4 @@
-#include "console/ask.h"
+#include "console/asker.h"
 
 #include <uv.h>
 
@@ -9,21 +9,21 @@
 /* Metadata of 100,000 partitions is below 20 MB. */
 enum { MAX_FRAME_BYTES = 64 << 20 };
 
-struct ask {
+struct asker {
     uv_loop_t *loop;
     uv_timer_t timer;
     struct net *net;
     struct cluster *cluster;
 };
 
-static int64_t now_ms(const struct ask *a)
+static int64_t now_ms(const struct asker *a)
 {
     return (int64_t)uv_now(a->loop);
 }
 
 static void on_timer(uv_timer_t *timer);
 
-static void arm(struct ask *a)
+static void arm(struct asker *a)
 {
     int64_t due = cluster_next_deadline(a->cluster);
     int64_t now = now_ms(a);
@@ -36,7 +36,7 @@ static void arm(struct ask *a)
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct ask *a = timer->data;
+    struct asker *a = timer->data;
     cluster_tick(a->cluster, now_ms(a));
     arm(a);
 }
@@ -47,7 +47,7 @@ static void on_timer(uv_timer_t *timer)
 static void on_connected(void *ctx, struct net_conn *conn)
 {
     struct cluster_link *link = ctx;
-    struct ask *a = cluster_link_ctx(link);
+    struct asker *a = cluster_link_ctx(link);
     (void)conn;
     cluster_link_connected(link, now_ms(a));
     arm(a);
@@ -56,7 +56,7 @@ static void on_connected(void *ctx, struct net_conn *conn)
 static void on_frame(void *ctx, struct net_conn *conn, struct buf *frame)
 {
     struct cluster_link *link = ctx;
-    struct ask *a = cluster_link_ctx(link);
+    struct asker *a = cluster_link_ctx(link);
     (void)conn;
     cluster_link_frame(link, frame, now_ms(a));
     arm(a);
@@ -65,7 +65,7 @@ static void on_frame(void *ctx, struct net_conn *conn, struct buf *frame)
 static void on_closed(void *ctx, struct net_conn *conn, enum err reason, const char *why)
 {
     struct cluster_link *link = ctx;
-    struct ask *a = cluster_link_ctx(link);
+    struct asker *a = cluster_link_ctx(link);
     (void)conn;
     cluster_link_closed(link, reason, why, now_ms(a));
     arm(a);
@@ -82,7 +82,7 @@ static const struct net_conn_events net_events = {
 
 static void *dial(void *ctx, const char *host, uint16_t port, struct cluster_link *link)
 {
-    struct ask *a = ctx;
+    struct asker *a = ctx;
     return net_dial(a->net, host, port, MAX_FRAME_BYTES, &net_events, link);
 }
 
@@ -104,11 +104,11 @@ static const struct cluster_transport transport = {dial, send_frame, close_link}
 /* ---- life
  * ---------------------------------------------------------------------------------------- */
 
-enum err ask_new(struct uv_loop_s *loop, const char *bootstrap, struct ask **out,
-                 struct err_text *text)
+enum err asker_new(struct uv_loop_s *loop, const char *bootstrap, struct asker **out,
+                   struct err_text *text)
 {
     struct cluster_options options = cluster_options_default();
-    struct ask *a = mem_zalloc(sizeof *a);
+    struct asker *a = mem_zalloc(sizeof *a);
     options.client_id = "barnabas";
     enum err e = cluster_new(bootstrap, &options, &transport, a, &a->cluster, text);
     if (e != ERR_NONE) {
@@ -128,21 +128,21 @@ static void on_timer_closed(uv_handle_t *handle)
     mem_free(handle->data);
 }
 
-void ask_free(struct ask *a)
+void asker_free(struct asker *a)
 {
     cluster_free(a->cluster);
     net_free(a->net);
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
 
-void ask_send(struct ask *a, struct cluster_target target, const struct client_request *request)
+void asker_send(struct asker *a, struct cluster_target target, const struct client_request *request)
 {
     ASSERT(request->timeout_ms > 0);
     cluster_send(a->cluster, target, request, now_ms(a));
     arm(a);
 }
 
-bool ask_unreachable(const struct ask *a, struct err_text *text)
+bool asker_unreachable(const struct asker *a, struct err_text *text)
 {
     return cluster_unreachable(a->cluster, text);
 }
