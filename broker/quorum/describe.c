@@ -39,7 +39,8 @@ static void fill_nodes(const struct quorum *quorum, struct describe_quorum_respo
         __typeof__(response->nodes.items) node = &response->nodes.items[i];
         node->node_id = voter->id;
         node->listeners.items = arena_array(arena, 1, sizeof *node->listeners.items);
-        node->listeners.count = 1;
+        /* A lone node may have no controller listener: then none is named. */
+        node->listeners.count = quorum->config.listener[0] != '\0' ? 1 : 0;
         node->listeners.items[0].name = wire_str(arena_strdup(arena, quorum->config.listener));
         node->listeners.items[0].host = wire_str(arena_strdup(arena, voter->host));
         node->listeners.items[0].port = voter->port;

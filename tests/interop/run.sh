@@ -1,0 +1,180 @@
+#!/usr/bin/env bash
+# Unmodified clients of other projects against one broker: kcat and librdkafka (apt), confluent-kafka-python and
+# kafka-python (PyPI), kafkajs (npm), the Java client and Kafka's own tools (Maven Central), franz-go (Go modules).
+#
+#   tests/interop/run.sh [PRESET]     the preset's barnabasd is built if need be (default asan)
+#
+# What is fetched is kept in ${BARNABAS_INTEROP_CACHE:-~/.cache/barnabas-interop}. A client whose language is not
+# on the machine is skipped by name; with CI=true that is a failure.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. conf/packages.sh
+PRESET=${1:-asan}
+CACHE=${BARNABAS_INTEROP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/barnabas-interop}
+HERE=tests/interop
+PASSED=0 FAILED=0 SKIPPED=()
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/barnabas-interop.XXXXXX") || exit 1
+BROKER_PID=
+
+cleanup() {
+    trap - EXIT INT TERM
+    [ -n "$BROKER_PID" ] && kill "$BROKER_PID" 2>/dev/null && wait "$BROKER_PID" 2>/dev/null
+    rm -rf "$WORK"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# try NAME COMMAND...: one client; its output is shown when it fails.
+try() {
+    local name=$1 start=$SECONDS
+    shift
+    # A shell function bounds its own programs; a program is bounded here.
+    if [ "$(type -t "$1")" != function ]; then set -- timeout 300 "$@"; fi
+    if "$@" >"$WORK/$name.out" 2>&1; then
+        PASSED=$((PASSED + 1))
+        printf 'ok      %-28s %3d s\n' "$name" "$((SECONDS - start))"
+    else
+        FAILED=$((FAILED + 1))
+        printf 'FAILED  %-28s %3d s\n' "$name" "$((SECONDS - start))"
+        tail -n 30 "$WORK/$name.out" | sed 's/^/    /'
+        tail -n 5 "$WORK/broker.log" | sed 's/^/    broker: /'
+    fi
+}
+
+skip() {
+    SKIPPED+=("$1")
+    printf 'skipped %-28s %s\n' "$1" "$2"
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+start_broker() {
+    PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    build/"$PRESET"/broker/barnabasd --data-dir "$WORK/data" --set "listeners=PLAINTEXT://127.0.0.1:$PORT" \
+        --set group.initial.rebalance.delay.ms=200 >"$WORK/broker.out" 2>"$WORK/broker.log" &
+    BROKER_PID=$!
+    ADDRESS=127.0.0.1:$PORT
+    local tries=0
+    until grep -q '^address' "$WORK/broker.out"; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 300 ] || ! kill -0 "$BROKER_PID" 2>/dev/null; then
+            tail -n 20 "$WORK/broker.log"
+            exit 1
+        fi
+        sleep 0.1
+    done
+}
+
+# kcat prints nothing of its own: what went in must come out, and a group must commit.
+kcat_round() {
+    local topic=interop-kcat
+    seq 1 5000 >"$WORK/in"
+    kcat -P -b "$ADDRESS" -t "$topic" -X enable.idempotence=true -z lz4 <"$WORK/in" || return 1
+    kcat -C -b "$ADDRESS" -t "$topic" -e -q -o beginning | sort -n | cmp - "$WORK/in" || return 1
+    timeout 60 kcat -b "$ADDRESS" -X auto.offset.reset=earliest -c 5000 -G group-kcat "$topic" | sort -n |
+        cmp - "$WORK/in"
+}
+
+numbers_round() {
+    build/"$PRESET"/tests/integration/numbers "$ADDRESS" interop-librdkafka 20000 0 >"$WORK/acked" || return 1
+    kcat -C -b "$ADDRESS" -t interop-librdkafka -e -q -o beginning | cmp - <(seq 0 19999)
+}
+
+python_clients() {
+    local venv=$CACHE/python
+    if ! [ -x "$venv/bin/python" ]; then
+        python3 -m venv "$venv" >"$WORK/venv.out" 2>&1 || { skip confluent-kafka-python 'python3 -m venv does not work'; skip kafka-python 'the same'; return; }
+    fi
+    "$venv/bin/python" -c 'import confluent_kafka, kafka' 2>/dev/null ||
+        "$venv/bin/pip" install -q confluent-kafka==2.12.2 kafka-python==2.2.15 >"$WORK/pip.out" 2>&1 || cat "$WORK/pip.out"
+    try confluent-kafka-python "$venv/bin/python" -B $HERE/python/confluent.py "$ADDRESS"
+    try kafka-python "$venv/bin/python" -B $HERE/python/pure.py "$ADDRESS"
+}
+
+node_client() {
+    have npm || { skip kafkajs 'npm is not here'; return; }
+    mkdir -p "$CACHE/node" && cp $HERE/node/package.json $HERE/node/client.js "$CACHE/node/"
+    [ -d "$CACHE/node/node_modules/kafkajs" ] || (cd "$CACHE/node" && npm install --silent --no-audit --no-fund) >"$WORK/npm.out" 2>&1 || cat "$WORK/npm.out"
+    try kafkajs node "$CACHE/node/client.js" "$ADDRESS"
+}
+
+go_client() {
+    have go || { skip franz-go 'go is not here'; return; }
+    mkdir -p "$CACHE/go" && cp $HERE/go/go.mod $HERE/go/main.go "$CACHE/go/"
+    [ ! -f $HERE/go/go.sum ] || cp $HERE/go/go.sum "$CACHE/go/"
+    (cd "$CACHE/go" && go build -mod=mod -o interop .) >"$WORK/go.out" 2>&1 || { cat "$WORK/go.out"; }
+    try franz-go "$CACHE/go/interop" "$ADDRESS"
+}
+
+java_jars() {
+    [ -f "$CACHE/java/.complete" ] && return 0
+    mkdir -p "$CACHE/java" && cp $HERE/java/pom.xml "$CACHE/java/"
+    (cd "$CACHE/java" && mvn -q -B dependency:copy-dependencies -DoutputDirectory=jars) >"$WORK/mvn.out" 2>&1 &&
+        touch "$CACHE/java/.complete" || { tail -n 20 "$WORK/mvn.out"; return 1; }
+}
+
+java_client() {
+    if ! have java || ! have javac || ! have mvn; then
+        skip java-client 'java, javac and mvn are needed'
+        skip kafka-dump-log 'the same'
+        skip schemas 'the same'
+        return
+    fi
+    java_jars || { FAILED=$((FAILED + 1)); return; }
+    mkdir -p "$WORK/classes"
+    javac -cp "$CACHE/java/jars/*" -d "$WORK/classes" $HERE/java/src/Interop.java 2>"$WORK/javac.out" || cat "$WORK/javac.out"
+    try java-client java -cp "$WORK/classes:$CACHE/java/jars/*" Interop "$ADDRESS"
+    [ ! -f $HERE/schemas.py ] || try schemas python3 -B $HERE/schemas.py "$CACHE"/java/jars/kafka-*.jar
+}
+
+# Kafka's own reader over everything the stopped broker left on disk.
+dump_logs() {
+    local file
+    local tool=(java -cp "$CACHE/java/jars/*" org.apache.kafka.tools.DumpLogSegments)
+    local data=() meta=()
+    for file in "$WORK"/data/interop-*/*.log "$WORK"/data/interop-*/*.index "$WORK"/data/interop-*/*.timeindex \
+        "$WORK"/data/interop-*/*.snapshot "$WORK"/data/__consumer_offsets-*/*.log; do
+        [ -s "$file" ] && data+=("$file")
+    done
+    for file in "$WORK"/data/__cluster_metadata-0/*.log; do meta+=("$file"); done
+    "${tool[@]}" --deep-iteration --index-sanity-check --files "$(IFS=,; echo "${data[*]}")" >"$WORK/dump.out" 2>&1 || { tail "$WORK/dump.out"; return 1; }
+    if grep -nE 'isvalid: false|Mismatch|mismatch|corrupt|Found (timestamp|invalid)|Exception|Error' "$WORK/dump.out"; then return 1; fi
+    grep -q 'isvalid: true' "$WORK/dump.out" || { echo 'no batch was read'; return 1; }
+    "${tool[@]}" --cluster-metadata-decoder --files "$(IFS=,; echo "${meta[*]}")" >"$WORK/meta.out" 2>&1 || { tail "$WORK/meta.out"; return 1; }
+    if grep -nE 'isvalid: false|Exception|Error|UNKNOWN' "$WORK/meta.out"; then return 1; fi
+    for file in LEADER_CHANGE FEATURE_LEVEL_RECORD REGISTER_BROKER_RECORD TOPIC_RECORD PARTITION_RECORD; do
+        grep -q "$file\|$(echo $file | sed 's/_\(.\)/\1/g')" "$WORK/meta.out" || grep -qi "${file//_/}" "$WORK/meta.out" || { echo "no $file"; head -n 20 "$WORK/meta.out"; return 1; }
+    done
+}
+
+packages_need $PACKAGES_BUILD $PACKAGES_TEST || exit 2
+if ! [ -f build/"$PRESET"/build.ninja ]; then cmake --preset "$PRESET" >"$WORK/configure.out" 2>&1 || { cat "$WORK/configure.out"; exit 1; }; fi
+cmake --build --preset "$PRESET" --target barnabasd numbers >"$WORK/build.out" 2>&1 || { tail -n 30 "$WORK/build.out"; exit 1; }
+mkdir -p "$CACHE"
+start_broker
+try kcat kcat_round
+try librdkafka numbers_round
+python_clients
+node_client
+go_client
+java_client
+kill "$BROKER_PID"
+wait "$BROKER_PID"
+code=$?
+BROKER_PID=
+if [ "$code" -eq 0 ] && ! grep -q 'ERROR\|runtime error' "$WORK/broker.log"; then
+    PASSED=$((PASSED + 1))
+    printf 'ok      %s\n' 'the broker stops cleanly, nothing leaked'
+else
+    FAILED=$((FAILED + 1))
+    printf 'FAILED  the broker ended with %s\n' "$code"
+    grep -A 20 'ERROR\|runtime error' "$WORK/broker.log" | head -n 40
+fi
+[ ! -f "$CACHE/java/.complete" ] || ! have java || try kafka-dump-log dump_logs
+if [ "${#SKIPPED[@]}" -gt 0 ]; then
+    printf 'skipped: %s\n' "${SKIPPED[*]}"
+    [ "${CI:-}" != true ] || FAILED=$((FAILED + ${#SKIPPED[@]}))
+fi
+printf '%d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "${#SKIPPED[@]}"
+[ "$FAILED" -eq 0 ]
