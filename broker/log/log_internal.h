@@ -400,7 +400,9 @@ struct log {
     struct env_timer flush_timer; /* flush.ms */
 };
 
-/* log.c */
+/* log.c, close.c */
+/* Gives its name in the directory free. */
+void log_leave(struct log *log);
 bool log_idle(const struct log *log);
 /* Fails the log for good and, with it, its directory. */
 void log_fail(struct log *log, enum err error, const struct err_text *text);
@@ -523,6 +525,10 @@ struct dir_entry {
     UT_hash_handle hh;
 };
 
+#define DIR_META_FILE  "meta.properties"
+#define DIR_LOCK_FILE  ".lock"
+#define DIR_CLEAN_FILE ".kafka_cleanshutdown"
+
 enum { CHECKPOINT_HIGH_WATERMARK = 1, CHECKPOINT_RECOVERY_POINT = 2, CHECKPOINT_START = 4 };
 
 struct committer {
@@ -572,6 +578,8 @@ struct log_dir {
     struct env_post closed_post;
 };
 
+/* dir_open.c: reads all there is to know, then calls dir->opened. */
+void dir_submit_open(struct log_dir *dir);
 struct dir_entry *dir_entry_of(struct log_dir *dir, const char *topic, int32_t partition);
 void dir_entry_drop(struct log_dir *dir, struct dir_entry *entry);
 void dir_fail(struct log_dir *dir, enum err error, const struct err_text *text);
