@@ -25,7 +25,8 @@ static bool parse_port(const char *s, uint16_t *port)
     return *end == '\0' && n > 0 && n <= UINT16_MAX;
 }
 
-/* Cuts `s` into its host and what stands behind it ("" or ":PORT"); NULL when it has no such form. */
+/* Cuts `s` into its host and what stands behind it ("" or ":PORT"); NULL when it has no such form.
+ */
 static const char *cut_host(char *s, const char **host, char *rest, size_t rest_bytes)
 {
     char *end = NULL;

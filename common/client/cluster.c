@@ -1,12 +1,12 @@
 /* Requests on their way to a broker.
  *
- * Happy path: cluster_send puts an ask into `waiting`; the next tick finds its broker's link (lookup.c), dials
- * it when it is idle (links.c), and hands the request to the connection once that is ready; the answer tells
- * `done` and the ask is gone.
+ * Happy path: cluster_send puts an ask into `waiting`; the next tick finds its broker's link
+ * (lookup.c), dials it when it is idle (links.c), and hands the request to the connection once that
+ * is ready; the answer tells `done` and the ask is gone.
  *
- * Failure modes: an ask fails where it waits (out of time, its link or lookup failed, no common version): it
- * moves to `failed` and is told at the end of the tick, when no list is being walked. What fails on a
- * connection is told by the connection. */
+ * Failure modes: an ask fails where it waits (out of time, its link or lookup failed, no common
+ * version): it moves to `failed` and is told at the end of the tick, when no list is being walked.
+ * What fails on a connection is told by the connection. */
 #include "common/client/cluster.h"
 
 #include <inttypes.h>
@@ -23,8 +23,8 @@ struct cluster_options cluster_options_default(void)
 }
 
 enum err cluster_new(const char *bootstrap, const struct cluster_options *options,
-                     const struct cluster_transport *transport, void *transport_ctx, struct cluster **out,
-                     struct err_text *text)
+                     const struct cluster_transport *transport, void *transport_ctx,
+                     struct cluster **out, struct err_text *text)
 {
     ASSERT(options->connect_ms > 0 && options->backoff_ms > 0);
     ASSERT(options->backoff_limit_ms >= options->backoff_ms);
@@ -85,7 +85,8 @@ void cluster_free(struct cluster *c)
     mem_free(c);
 }
 
-/* ---- asks ------------------------------------------------------------------------------------- */
+/* ---- asks -------------------------------------------------------------------------------------
+ */
 
 void ask_new(struct cluster *c, struct cluster_target target, const struct client_request *request,
              int64_t now_ms)
@@ -108,8 +109,8 @@ void ask_new(struct cluster *c, struct cluster_target target, const struct clien
     c->dirty = true;
 }
 
-void cluster_send(struct cluster *c, struct cluster_target target, const struct client_request *request,
-                  int64_t now_ms)
+void cluster_send(struct cluster *c, struct cluster_target target,
+                  const struct client_request *request, int64_t now_ms)
 {
     ASSERT(wire_api_of(request->api_key) != NULL);
     ask_new(c, target, request, now_ms);
@@ -195,7 +196,8 @@ static void ask_step(struct ask *ask, int64_t now_ms)
     }
 }
 
-/* ---- time ------------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------------------
+ */
 
 static void ask_expire(struct ask *ask)
 {
@@ -207,7 +209,8 @@ static void ask_expire(struct ask *ask)
         err_set(&why, "%s: no connection within %" PRId64 " ms", ask->link->name,
                 ask->request.timeout_ms);
     } else if (link_any_ready(ask->cluster) != NULL) {
-        err_set(&why, "where to send it was not learnt within %" PRId64 " ms", ask->request.timeout_ms);
+        err_set(&why, "where to send it was not learnt within %" PRId64 " ms",
+                ask->request.timeout_ms);
     } else {
         links_explain(ask->cluster, &why);
     }
@@ -254,7 +257,8 @@ int64_t cluster_next_deadline(const struct cluster *c)
     return first != NULL && first->key < links_ms ? first->key : links_ms;
 }
 
-/* ---- what is known ---------------------------------------------------------------------------- */
+/* ---- what is known ----------------------------------------------------------------------------
+ */
 
 void cluster_refresh(struct cluster *c)
 {

@@ -1,19 +1,19 @@
 /* cluster: requests to the brokers of a cluster, by way of bootstrap servers.
  *
  * Sans-IO like client_conn: the owner brings a transport and the time. Each address has at most one
- * connection, dialled when a request needs it. Bootstrap servers, then the brokers learnt from them, are tried
- * in turn until one answers. Where the brokers are is learnt from Metadata, asked when it is needed, and from
- * every Metadata and DescribeCluster response that passes through.
+ * connection, dialled when a request needs it. Bootstrap servers, then the brokers learnt from
+ * them, are tried in turn until one answers. Where the brokers are is learnt from Metadata, asked
+ * when it is needed, and from every Metadata and DescribeCluster response that passes through.
  *
- * Failure: a connection that ends fails every request on it with the reason, and its address is dialled again
- * after a growing pause, when a request needs it. Nothing is sent twice: to repeat is the caller's decision,
- * and so is what a Kafka error inside a response means.
+ * Failure: a connection that ends fails every request on it with the reason, and its address is
+ * dialled again after a growing pause, when a request needs it. Nothing is sent twice: to repeat is
+ * the caller's decision, and so is what a Kafka error inside a response means.
  *
- * TIME. After any call into cluster, cluster_next_deadline says when cluster_tick is due; requests leave from
- * the tick or from an event, not from inside cluster_send.
+ * TIME. After any call into cluster, cluster_next_deadline says when cluster_tick is due; requests
+ * leave from the tick or from an event, not from inside cluster_send.
  *
- * RE-ENTRANCY. `done` is made from cluster_tick and the three events only. It may call cluster_send, _refresh
- * and _forget_coordinator; it must not free the cluster. */
+ * RE-ENTRANCY. `done` is made from cluster_tick and the three events only. It may call
+ * cluster_send, _refresh and _forget_coordinator; it must not free the cluster. */
 #ifndef COMMON_CLIENT_CLUSTER_H
 #define COMMON_CLIENT_CLUSTER_H
 
@@ -47,16 +47,17 @@ struct cluster_options {
 /* No client id, 10 s, 100 ms, 2 s. */
 struct cluster_options cluster_options_default(void);
 
-/* `bootstrap` is HOST:PORT[,HOST:PORT...]; a port left out is 9092, an IPv6 address stands in brackets.
- * ERR_INVALID with text when it is not. Strings are copied; the transport struct must outlive the cluster.
- * Nothing is dialled yet. */
+/* `bootstrap` is HOST:PORT[,HOST:PORT...]; a port left out is 9092, an IPv6 address stands in
+ * brackets. ERR_INVALID with text when it is not. Strings are copied; the transport struct must
+ * outlive the cluster. Nothing is dialled yet. */
 enum err cluster_new(const char *bootstrap, const struct cluster_options *options,
-                     const struct cluster_transport *transport, void *transport_ctx, struct cluster **out,
-                     struct err_text *text);
+                     const struct cluster_transport *transport, void *transport_ctx,
+                     struct cluster **out, struct err_text *text);
 /* Closes every connection. No `done` is called any more. */
 void cluster_free(struct cluster *c);
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------
+ */
 
 enum cluster_target_kind {
     CLUSTER_ANY,        /* whichever broker answers */
@@ -85,19 +86,21 @@ static inline struct cluster_target cluster_coordinator(const char *group)
     return (struct cluster_target){CLUSTER_COORDINATOR, -1, group};
 }
 
-/* `request` is copied but not what its body points at: body must live until `done`. target.group is copied.
- * The timeout counts from here and covers lookups, dialling and the answer.
- * Errors told to `done`: ERR_TIMEOUT, ERR_UNSUPPORTED, ERR_NOT_FOUND (no such broker in the cluster), what the
- * transport said (ERR_REFUSED, ERR_UNREACHABLE, ERR_CLOSED, ...), ERR_CORRUPT (the broker does not speak the
- * protocol), ERR_BUSY with kafka_error (the coordinator is not available yet), ERR_ACCESS likewise. */
-void cluster_send(struct cluster *c, struct cluster_target target, const struct client_request *request,
-                  int64_t now_ms);
+/* `request` is copied but not what its body points at: body must live until `done`. target.group is
+ * copied. The timeout counts from here and covers lookups, dialling and the answer. Errors told to
+ * `done`: ERR_TIMEOUT, ERR_UNSUPPORTED, ERR_NOT_FOUND (no such broker in the cluster), what the
+ * transport said (ERR_REFUSED, ERR_UNREACHABLE, ERR_CLOSED, ...), ERR_CORRUPT (the broker does not
+ * speak the protocol), ERR_BUSY with kafka_error (the coordinator is not available yet), ERR_ACCESS
+ * likewise. */
+void cluster_send(struct cluster *c, struct cluster_target target,
+                  const struct client_request *request, int64_t now_ms);
 /* Where the brokers are is asked anew before the next request that needs to know. */
 void cluster_refresh(struct cluster *c);
 /* After NOT_COORDINATOR: the group's coordinator is looked up again for the next request. */
 void cluster_forget_coordinator(struct cluster *c, const char *group);
 
-/* ---- what is known ---------------------------------------------------------------------------- */
+/* ---- what is known ----------------------------------------------------------------------------
+ */
 
 struct cluster_node {
     int32_t id;
@@ -111,27 +114,30 @@ const struct cluster_node *cluster_brokers(const struct cluster *c, size_t *coun
 /* NULL before the first Metadata or DescribeCluster. */
 const char *cluster_id(const struct cluster *c);
 int32_t cluster_controller_id(const struct cluster *c); /* -1 unknown */
-/* Of the connection to that broker; NULL when none is ready. Valid until the next call that is not a
- * question. */
+/* Of the connection to that broker; NULL when none is ready. Valid until the next call that is not
+ * a question. */
 const struct client_conn *cluster_conn(const struct cluster *c, int32_t broker_id);
-/* True when every bootstrap server and known broker was tried since one last answered, in vain. `text` gets
- * each with its cause. False again when one answers. */
+/* True when every bootstrap server and known broker was tried since one last answered, in vain.
+ * `text` gets each with its cause. False again when one answers. */
 bool cluster_unreachable(const struct cluster *c, struct err_text *text);
 
-/* ---- time and events -------------------------------------------------------------------------- */
+/* ---- time and events --------------------------------------------------------------------------
+ */
 
 void cluster_tick(struct cluster *c, int64_t now_ms);
 /* When cluster_tick is due: INT64_MAX never, INT64_MIN at once. */
 int64_t cluster_next_deadline(const struct cluster *c);
 
-/* What the transport tells. A link is dead after cluster_link_closed, or once the transport's close was
- * called for it, which any of these may do. */
+/* What the transport tells. A link is dead after cluster_link_closed, or once the transport's close
+ * was called for it, which any of these may do. */
 void cluster_link_connected(struct cluster_link *link, int64_t now_ms);
 /* The frame without its length; takes over the reference. */
 void cluster_link_frame(struct cluster_link *link, struct buf *frame, int64_t now_ms);
 /* Also when a dial failed. `why` need not name the address. */
-void cluster_link_closed(struct cluster_link *link, enum err reason, const char *why, int64_t now_ms);
-/* The transport_ctx given to cluster_new, for transports whose events carry nothing but the link. */
+void cluster_link_closed(struct cluster_link *link, enum err reason, const char *why,
+                         int64_t now_ms);
+/* The transport_ctx given to cluster_new, for transports whose events carry nothing but the link.
+ */
 void *cluster_link_ctx(const struct cluster_link *link);
 
 #endif

@@ -1,11 +1,13 @@
 /* One connection's client side.
  *
- * Happy path: start sends ApiVersions; its answer makes the connection ready; each request becomes a call at
- * the end of `calls`; each frame answers the first call, whose `done` gets the decoded response.
+ * Happy path: start sends ApiVersions; its answer makes the connection ready; each request becomes
+ * a call at the end of `calls`; each frame answers the first call, whose `done` gets the decoded
+ * response.
  *
- * Failure modes: a frame that is not the first call's answer, or cannot be decoded, and silence since a call
- * that ran out of time, break the connection: state BROKEN, every call told, an error to the owner. A call
- * that ran out of time on a connection that lives stays in `calls`, without `done`, to take its answer. */
+ * Failure modes: a frame that is not the first call's answer, or cannot be decoded, and silence
+ * since a call that ran out of time, break the connection: state BROKEN, every call told, an error
+ * to the owner. A call that ran out of time on a connection that lives stays in `calls`, without
+ * `done`, to take its answer. */
 #include "common/client/conn.h"
 
 #include <string.h>
@@ -89,7 +91,11 @@ void client_conn_free(struct client_conn *c)
     }
     struct list *node;
     while ((node = list_pop(&c->calls)) != NULL || (node = list_pop(&c->silent)) != NULL) {
-        mem_free(CONTAINER_OF(node, struct call, node));
+        struct call *call = CONTAINER_OF(node, struct call, node);
+        if (heap_node_linked(&call->due)) {
+            heap_remove(&c->due, &call->due);
+        }
+        mem_free(call);
     }
     heap_free(&c->due);
     arena_free(&c->versions_arena);
@@ -109,7 +115,8 @@ uint32_t client_conn_outstanding(const struct client_conn *c)
     return c->outstanding;
 }
 
-/* ---- telling callers -------------------------------------------------------------------------- */
+/* ---- telling callers --------------------------------------------------------------------------
+ */
 
 /* The call has left every list and heap. */
 static void tell(struct call *call, const struct client_answer *answer)
@@ -173,7 +180,8 @@ static enum err break_with(struct client_conn *c, enum err error, const char *wh
     return error;
 }
 
-/* ---- sending ---------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------------
+ */
 
 static enum err encode(struct client_conn *c, const struct call *call, const void *body,
                        struct wire_out *out)
@@ -202,8 +210,8 @@ static bool is_silent(int16_t api_key, const void *body)
 }
 
 /* Sends `body` as the call and puts it into its list; on an error the call is the caller's. */
-static enum err send_call(struct client_conn *c, struct call *call, const void *body, int64_t deadline_ms,
-                          int64_t now_ms)
+static enum err send_call(struct client_conn *c, struct call *call, const void *body,
+                          int64_t deadline_ms, int64_t now_ms)
 {
     call->correlation_id = c->correlation_id;
     struct wire_out out = {0};
@@ -253,8 +261,8 @@ enum err client_conn_version(const struct client_conn *c, int16_t api_key, int16
     return ERR_NONE;
 }
 
-enum err client_conn_send(struct client_conn *c, const struct client_request *request, int64_t now_ms,
-                          struct err_text *text)
+enum err client_conn_send(struct client_conn *c, const struct client_request *request,
+                          int64_t now_ms, struct err_text *text)
 {
     ASSERT(request->timeout_ms > 0);
     ASSERT(request->body != NULL || request->make != NULL);
@@ -264,8 +272,8 @@ enum err client_conn_send(struct client_conn *c, const struct client_request *re
     }
     ASSERT(c->state == READY);
     int16_t version = 0;
-    enum err e = client_conn_version(c, request->api_key, request->min_version, request->max_version,
-                                     &version, text);
+    enum err e = client_conn_version(c, request->api_key, request->min_version,
+                                     request->max_version, &version, text);
     if (e != ERR_NONE) {
         return e;
     }
@@ -283,7 +291,8 @@ enum err client_conn_send(struct client_conn *c, const struct client_request *re
     return e;
 }
 
-/* ---- the handshake ---------------------------------------------------------------------------- */
+/* ---- the handshake ----------------------------------------------------------------------------
+ */
 
 static void shake(struct client_conn *c, int16_t version, int64_t now_ms)
 {
@@ -307,7 +316,8 @@ void client_conn_start(struct client_conn *c, int64_t now_ms, int64_t timeout_ms
     shake(c, wire_api_advertised_max(wire_api_of(WIRE_API_VERSIONS)), now_ms);
 }
 
-/* The version to try after `tried` was refused; the refusal, at version 0, may name the broker's range. */
+/* The version to try after `tried` was refused; the refusal, at version 0, may name the broker's
+ * range. */
 static int16_t shake_again_version(struct wire_in in, int16_t tried)
 {
     struct arena arena = {0};
@@ -325,11 +335,11 @@ static int16_t shake_again_version(struct wire_in in, int16_t tried)
     return version;
 }
 
-static enum err shake_answered(struct client_conn *c, struct buf *frame, struct wire_in in, int16_t tried,
-                               int64_t now_ms, struct err_text *text)
+static enum err shake_answered(struct client_conn *c, struct buf *frame, struct wire_in in,
+                               int16_t tried, int64_t now_ms, struct err_text *text)
 {
-    /* The error comes first in every version, and is all that may be read before it is known that the
-     * rest is of the version asked for. */
+    /* The error comes first in every version, and is all that may be read before it is known that
+     * the rest is of the version asked for. */
     struct wire_in peek = in;
     int16_t code = wire_get_i16(&peek);
     if (peek.error == ERR_NONE && code == KAFKA_UNSUPPORTED_VERSION && tried > 0) {
@@ -341,9 +351,11 @@ static enum err shake_answered(struct client_conn *c, struct buf *frame, struct 
         err_set(&why, "ApiVersions: %s", kafka_error_name(code));
         return break_with(c, ERR_UNSUPPORTED, why.text, text);
     }
-    enum err e = wire_decode(&wire_api_versions_response, tried, &in, &c->versions, &c->versions_arena);
+    enum err e =
+        wire_decode(&wire_api_versions_response, tried, &in, &c->versions, &c->versions_arena);
     if (e != ERR_NONE || wire_in_left(&in) != 0) {
-        err_set(&why, "its answer to ApiVersions version %d cannot be read: is this a Kafka broker?",
+        err_set(&why,
+                "its answer to ApiVersions version %d cannot be read: is this a Kafka broker?",
                 tried);
         return break_with(c, ERR_CORRUPT, why.text, text);
     }
@@ -355,7 +367,8 @@ static enum err shake_answered(struct client_conn *c, struct buf *frame, struct 
     return ERR_NONE;
 }
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------
+ */
 
 static enum err answered(struct client_conn *c, struct call *call, struct wire_in *in,
                          struct err_text *text)
@@ -374,7 +387,8 @@ static enum err answered(struct client_conn *c, struct call *call, struct wire_i
     struct err_text why;
     err_set(&why, "%s: its answer to %s version %d cannot be read", c->peer, call->api->name,
             call->version);
-    answer = (struct client_answer){.error = ERR_CORRUPT, .why = why.text, .version = call->version};
+    answer =
+        (struct client_answer){.error = ERR_CORRUPT, .why = why.text, .version = call->version};
     tell(call, &answer);
     return break_with(c, ERR_CORRUPT, why.text, text);
 }
@@ -416,7 +430,8 @@ static enum err take_frame(struct client_conn *c, struct buf *frame, int64_t now
     return e;
 }
 
-enum err client_conn_frame(struct client_conn *c, struct buf *frame, int64_t now_ms, struct err_text *text)
+enum err client_conn_frame(struct client_conn *c, struct buf *frame, int64_t now_ms,
+                           struct err_text *text)
 {
     enum err e = ERR_CLOSED;
     if (c->state == BROKEN) {
@@ -429,14 +444,16 @@ enum err client_conn_frame(struct client_conn *c, struct buf *frame, int64_t now
     return e;
 }
 
-/* ---- time ------------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------------------
+ */
 
 static enum err expire(struct client_conn *c, struct call *call, struct err_text *text)
 {
     int64_t waited_ms = call->due.key - call->sent_ms;
     heap_remove(&c->due, &call->due);
     struct err_text why;
-    err_set(&why, "%s: no answer to %s within %lld ms", c->peer, call->api->name, (long long)waited_ms);
+    err_set(&why, "%s: no answer to %s within %lld ms", c->peer, call->api->name,
+            (long long)waited_ms);
     bool mute = c->heard_ms <= call->sent_ms;
     struct client_answer answer = {.error = ERR_TIMEOUT, .why = why.text, .version = call->version};
     tell(call, &answer);
@@ -469,7 +486,8 @@ int64_t client_conn_next_deadline(const struct client_conn *c)
     return first != NULL ? first->key : INT64_MAX;
 }
 
-/* ---- what the broker said --------------------------------------------------------------------- */
+/* ---- what the broker said ---------------------------------------------------------------------
+ */
 
 const struct api_versions_response *client_conn_versions(const struct client_conn *c)
 {
@@ -491,7 +509,8 @@ bool client_conn_range(const struct client_conn *c, int16_t api_key, int16_t *mi
 
 bool client_conn_feature(const struct client_conn *c, const char *name, int16_t *level)
 {
-    for (int32_t i = 0; c->versions_frame != NULL && i < c->versions.finalized_features.count; i++) {
+    for (int32_t i = 0; c->versions_frame != NULL && i < c->versions.finalized_features.count;
+         i++) {
         const struct api_versions_response_finalized_feature *f =
             &c->versions.finalized_features.items[i];
         if (wire_str_is(f->name, name)) {

@@ -39,12 +39,12 @@ struct cluster_link {
     struct client_conn *conn; /* unless idle */
     int64_t deadline_ms;      /* to be ready */
     int64_t backoff_ms;
-    int64_t retry_ms; /* not dialled before */
+    int64_t retry_ms;    /* not dialled before */
     struct err_text why; /* of the last failure, "" none */
 };
 
-/* One cluster_send, or a lookup of our own. In `waiting` until its broker's connection is ready, then in
- * `sent`; or in `failed` until `done` is told. */
+/* One cluster_send, or a lookup of our own. In `waiting` until its broker's connection is ready,
+ * then in `sent`; or in `failed` until `done` is told. */
 struct ask {
     struct list node;
     struct heap_node due; /* while waiting */
@@ -54,8 +54,8 @@ struct ask {
     int32_t broker_id;
     struct coordinator *coordinator;
     int64_t deadline_ms;
-    uint64_t learnt_seen; /* cluster.learnt_count when it came */
-    bool needs_metadata;  /* waits for the broker table */
+    uint64_t learnt_seen;      /* cluster.learnt_count when it came */
+    bool needs_metadata;       /* waits for the broker table */
     struct cluster_link *link; /* whose connection it waits for */
     enum err error;
     int16_t kafka_error;

@@ -2,9 +2,10 @@
  *
  * Happy path: IDLE -> dial -> DIALLING -> connected -> SHAKING -> ready -> READY.
  *
- * Failure: whatever ends a connection brings the link back to IDLE with a pause before the next dial, and fails
- * the requests on it and those that waited for it. A link that fails before it is ready is `tried`; when every
- * bootstrap server and known broker is, the requests for any broker fail, with each address's cause. */
+ * Failure: whatever ends a connection brings the link back to IDLE with a pause before the next
+ * dial, and fails the requests on it and those that waited for it. A link that fails before it is
+ * ready is `tried`; when every bootstrap server and known broker is, the requests for any broker
+ * fail, with each address's cause. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +33,8 @@ struct cluster_link *link_get(struct cluster *c, const char *host, uint16_t port
     link->port = port;
     size_t size = strlen(host) + sizeof "[]:65535";
     link->name = mem_alloc(size);
-    snprintf(link->name, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
+    snprintf(link->name, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
+             (unsigned)port);
     link->retry_ms = INT64_MIN;
     list_push(&c->links, &link->node);
     return link;
@@ -67,7 +69,8 @@ void *cluster_link_ctx(const struct cluster_link *link)
     return link->cluster->transport_ctx;
 }
 
-/* ---- up --------------------------------------------------------------------------------------- */
+/* ---- up ---------------------------------------------------------------------------------------
+ */
 
 static void link_dial(struct cluster_link *link, int64_t now_ms)
 {
@@ -116,7 +119,8 @@ void cluster_link_connected(struct cluster_link *link, int64_t now_ms)
     cluster_tick(link->cluster, now_ms);
 }
 
-/* ---- down ------------------------------------------------------------------------------------- */
+/* ---- down -------------------------------------------------------------------------------------
+ */
 
 void links_explain(const struct cluster *c, struct err_text *text)
 {
@@ -208,7 +212,8 @@ static void link_break(struct cluster_link *link, enum err error, const char *wh
     link_down(link, was_ready, error, why, now_ms);
 }
 
-void cluster_link_closed(struct cluster_link *link, enum err reason, const char *why, int64_t now_ms)
+void cluster_link_closed(struct cluster_link *link, enum err reason, const char *why,
+                         int64_t now_ms)
 {
     struct cluster *c = link->cluster;
     ASSERT(link->state != LINK_IDLE && why != NULL);
@@ -229,7 +234,8 @@ void cluster_link_frame(struct cluster_link *link, struct buf *frame, int64_t no
     cluster_tick(c, now_ms);
 }
 
-/* ---- any broker ------------------------------------------------------------------------------- */
+/* ---- any broker -------------------------------------------------------------------------------
+ */
 
 struct cluster_link *link_any_ready(struct cluster *c)
 {
@@ -260,7 +266,8 @@ void links_dial_any(struct cluster *c, int64_t now_ms)
     }
 }
 
-/* ---- time ------------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------------------
+ */
 
 /* Neither given nor in the table any more, and nobody uses it. */
 static bool is_retired(const struct cluster_link *link)

@@ -1,9 +1,10 @@
 /* Where brokers and coordinators are.
  *
- * The table of brokers is replaced by every Metadata and DescribeCluster response that passes through; we ask
- * Metadata ourselves when a request needs a broker that is not in the table, or whose connection failed (it may
- * have moved). A group's coordinator is asked for when a request needs it, and forgotten when its connection
- * ends or the caller says so. A lookup that fails fails the requests that waited for it. */
+ * The table of brokers is replaced by every Metadata and DescribeCluster response that passes
+ * through; we ask Metadata ourselves when a request needs a broker that is not in the table, or
+ * whose connection failed (it may have moved). A group's coordinator is asked for when a request
+ * needs it, and forgotten when its connection ends or the caller says so. A lookup that fails fails
+ * the requests that waited for it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,8 @@
 #include "common/client/impl.h"
 #include "common/wire/kafka_error.h"
 
-/* ---- the table of brokers --------------------------------------------------------------------- */
+/* ---- the table of brokers ---------------------------------------------------------------------
+ */
 
 int lookup_broker(const struct cluster *c, int32_t id)
 {
@@ -97,7 +99,8 @@ static void learn_metadata(struct cluster *c, const struct metadata_response *r)
     if (r->error_code != KAFKA_NONE) {
         return;
     }
-    if (r->brokers.count > 0) { /* a broker that starts knows none yet, and where they were still holds */
+    if (r->brokers.count >
+        0) { /* a broker that starts knows none yet, and where they were still holds */
         drop_table(c);
     }
     for (int32_t i = 0; i < r->brokers.count; i++) {
@@ -166,7 +169,8 @@ static void ask_metadata(struct cluster *c, int64_t now_ms)
     ask_new(c, cluster_any(), &r, now_ms);
 }
 
-/* ---- coordinators ----------------------------------------------------------------------------- */
+/* ---- coordinators -----------------------------------------------------------------------------
+ */
 
 struct coordinator *lookup_group(struct cluster *c, const char *group)
 {
@@ -185,7 +189,8 @@ struct coordinator *lookup_group(struct cluster *c, const char *group)
 void lookup_free(struct cluster *c)
 {
     struct coordinator *co, *next;
-    HASH_ITER(hh, c->coordinators, co, next) {
+    HASH_ITER(hh, c->coordinators, co, next)
+    {
         HASH_DEL(c->coordinators, co);
         mem_free(co->group);
         mem_free(co);
@@ -197,7 +202,8 @@ void lookup_link_lost(struct cluster_link *link)
 {
     struct cluster *c = link->cluster;
     struct coordinator *co, *next;
-    HASH_ITER(hh, c->coordinators, co, next) {
+    HASH_ITER(hh, c->coordinators, co, next)
+    {
         int at = lookup_broker(c, co->broker_id);
         if (at >= 0 && c->node_links[at] == link) {
             co->broker_id = -1;
@@ -287,7 +293,8 @@ static void ask_coordinator(struct coordinator *co, int64_t now_ms)
     ask_new(c, cluster_any(), &r, now_ms);
 }
 
-/* ---- what requests need ----------------------------------------------------------------------- */
+/* ---- what requests need -----------------------------------------------------------------------
+ */
 
 static struct cluster_link *resolve_broker(struct ask *ask, int32_t id)
 {
@@ -298,7 +305,8 @@ static struct cluster_link *resolve_broker(struct ask *ask, int32_t id)
     }
     if (at < 0 && c->learnt_count != ask->learnt_seen) {
         struct err_text why;
-        err_set(&why, "broker %d is not in the cluster: it is down, or there is none of that id", (int)id);
+        err_set(&why, "broker %d is not in the cluster: it is down, or there is none of that id",
+                (int)id);
         ask_fail(ask, ERR_NOT_FOUND, 0, why.text);
         return NULL;
     }
