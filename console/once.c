@@ -86,9 +86,11 @@ static int report(struct once *o)
 {
     if (o->model == NULL) {
         char safe[TEXT_MAX];
-        fprintf(stderr, "barnabas: no broker at %s answered within %g s%s%s\n",
-                o->options->bootstrap, (double)o->options->timeout_ms / 1000.0,
-                o->why[0] == '\0' ? "" : ": ", text_safe(o->why, safe));
+        char none[600];
+        snprintf(none, sizeof none, "no broker at %s answers", o->options->bootstrap);
+        fprintf(stderr, "barnabas: gave up after %g s: %s\n",
+                (double)o->options->timeout_ms / 1000.0,
+                text_safe(o->why[0] == '\0' ? none : o->why, safe));
         return 3;
     }
     print_errors(o->model, view_ops_of(o->options->view)->parts, stderr);

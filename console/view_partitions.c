@@ -58,7 +58,21 @@ static void isr_value(const struct row *row, struct cell *c)
     c->style = model_in_sync_count(p) < p->replica_count ? STYLE_WARNING : STYLE_NORMAL;
 }
 
-/* "2:0 3:1500!": how far each follower is behind the leader; '!' is out of the ISR. */
+enum { STALE_MS = 4000 };
+
+/* A follower that has stopped answering: the lag is counted from what it said that long ago. */
+static void add_age(struct cell *c, const struct model_replica *r, const struct model *m)
+{
+    char age[TEXT_MAX];
+    int64_t age_ms = m->taken_ms - r->sampled_ms;
+    if (r->sampled_ms != 0 && model_known(r->lag) && age_ms > STALE_MS) {
+        text_add(c->text, "@%s", text_age(age_ms, age));
+        c->style = STYLE_WARNING;
+    }
+}
+
+/* "2:0 3:1500!@9s": how far each follower is behind the leader; '!' is out of the ISR, '@' how old
+ * the sample is where it is not fresh. */
 static void lag_value(const struct row *row, struct cell *c)
 {
     const struct model_partition *p = row->item;
@@ -71,6 +85,7 @@ static void lag_value(const struct row *row, struct cell *c)
                      r->in_sync ? "" : "!");
             blank = " ";
             c->style = r->in_sync ? c->style : STYLE_WARNING;
+            add_age(c, r, row->owner);
         }
     }
     c->number = model_worst_lag(p);

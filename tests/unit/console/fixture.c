@@ -51,6 +51,7 @@ static void add_topics(struct model *m)
     p[0].high_watermark = MODEL_UNKNOWN;
     p[2].replicas[2].in_sync = false; /* broker 1 */
     p[2].replicas[2].end_offset = 90;
+    p[2].replicas[2].sampled_ms = FIXTURE_NOW_MS - 9000;
     t[2].name = "evil\033[2Jname\xff";
     t[2].denied = true;
     t[2].error = "TOPIC_AUTHORIZATION_FAILED";
