@@ -37,6 +37,7 @@ struct echo {
     struct bytes out;    /* their records */
     enum err error;
     struct err_text text;
+    enum err job_error; /* the job's own until it is done */
 };
 
 static void put_u32(uint8_t *to, uint32_t v)
@@ -157,7 +158,7 @@ static void append_run(struct env_job *job, struct env_fs *fs)
     struct echo *echo = CONTAINER_OF(job, struct echo, job);
     struct env_iov iov = {echo->out.data, echo->out.size};
     enum err e = env_fs_write(fs, echo->file, &iov, 1, echo->size, &echo->text);
-    echo->error = e == ERR_NONE ? env_fs_sync_data(fs, echo->file, &echo->text) : e;
+    echo->job_error = e == ERR_NONE ? env_fs_sync_data(fs, echo->file, &echo->text) : e;
 }
 
 static void append_done(struct env_job *job);
@@ -195,6 +196,7 @@ static void append_done(struct env_job *job)
 {
     struct echo *echo = CONTAINER_OF(job, struct echo, job);
     echo->job_busy = false;
+    echo->error = echo->job_error;
     if (echo->error != ERR_NONE) {
         drop(&echo->writing);
         drop(&echo->queue);
