@@ -193,16 +193,16 @@ void log_append_as_leader(struct log *log, struct buf *buf, size_t offset, size_
         refuse(result, KAFKA_KAFKA_STORAGE_ERROR, "the log directory is offline");
         return;
     }
-    if (size > (size_t)log->config.segment_bytes) {
-        refuse(result, KAFKA_RECORD_LIST_TOO_LARGE, "the records are larger than segment.bytes");
-        return;
-    }
     const struct producer_batch *duplicate = NULL;
     int count = 0;
     struct refusal r = check_all(log, buf->data + offset, size, &duplicate, &count);
     if (r.error != KAFKA_NONE || (count == 0 && duplicate == NULL)) {
         refuse(result, r.error == KAFKA_NONE ? KAFKA_INVALID_RECORD : r.error,
                r.error == KAFKA_NONE ? "no records" : r.message);
+        return;
+    }
+    if (size > (size_t)log->config.segment_bytes) {
+        refuse(result, KAFKA_RECORD_LIST_TOO_LARGE, "the records are larger than segment.bytes");
         return;
     }
     *result = (struct log_append_result){.append_time_ms = -1};

@@ -219,9 +219,7 @@ static void close_run(struct task *task, struct env_fs *fs)
 {
     struct close_task *t = CONTAINER_OF(task, struct close_task, task);
     task->error = dir_checkpoint_write(fs, t->path, t->texts,
-                                       CHECKPOINT_HIGH_WATERMARK | CHECKPOINT_RECOVERY_POINT |
-                                           CHECKPOINT_START,
-                                       &task->text);
+                                       CHECKPOINT_ALL, &task->text);
     if (task->error == ERR_NONE) {
         struct bytes marker = {0};
         char *path = path_join(t->path, DIR_CLEAN_FILE);
@@ -245,7 +243,7 @@ static void close_start(struct log_dir *dir)
     struct close_task *task = task_new(sizeof *task, dir, NULL);
     task->path = mem_strdup(dir->path);
     task->broker_epoch = dir->close_broker_epoch;
-    dir_checkpoint_texts(dir, task->texts);
+    dir_checkpoint_texts(dir, CHECKPOINT_ALL, task->texts);
     task->task.run = close_run;
     task->task.finished = close_finished;
     task->task.release = close_release;

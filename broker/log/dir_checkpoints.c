@@ -52,7 +52,7 @@ static void refresh(struct dir_entry *entry)
     ASSERT(entry->recovery_point <= log->durable);
 }
 
-void dir_checkpoint_texts(struct log_dir *dir, struct bytes texts[3])
+void dir_checkpoint_texts(struct log_dir *dir, int mask, struct bytes texts[3])
 {
     struct checkpoint lists[3] = {{0}};
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
@@ -64,8 +64,15 @@ void dir_checkpoint_texts(struct log_dir *dir, struct bytes texts[3])
                 checkpoint_add(&lists[i], entry->topic, entry->partition, values[i]);
             }
         }
-        entry->saved_high_watermark = entry->high_watermark;
-        entry->saved_recovery_point = entry->recovery_point;
+        if (mask & CHECKPOINT_HIGH_WATERMARK) {
+            entry->saved_high_watermark = entry->high_watermark;
+        }
+        if (mask & CHECKPOINT_RECOVERY_POINT) {
+            entry->saved_recovery_point = entry->recovery_point;
+        }
+        if (mask & CHECKPOINT_START) {
+            entry->saved_start = entry->start;
+        }
     }
     for (int i = 0; i < 3; i++) {
         checkpoint_format(&lists[i], &texts[i]);
@@ -140,7 +147,7 @@ static void checkpoint_start(struct env_post *post)
     task->path = mem_strdup(dir->path);
     task->mask = dir->checkpoint_wanted;
     task->number = dir->checkpoint_asked;
-    dir_checkpoint_texts(dir, task->texts);
+    dir_checkpoint_texts(dir, task->mask, task->texts);
     dir->checkpoint_wanted = 0;
     dir->checkpointing = true;
     task->task.run = checkpoint_run;
@@ -163,11 +170,10 @@ uint64_t dir_checkpoint(struct log_dir *dir, int mask)
 static bool moved(struct log_dir *dir, bool high_watermark)
 {
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
-        int64_t start = entry->start;
         refresh(entry);
         if (high_watermark ? entry->high_watermark != entry->saved_high_watermark
                            : entry->recovery_point != entry->saved_recovery_point ||
-                                 entry->start != start) {
+                                 entry->start != entry->saved_start) {
             return true;
         }
     }

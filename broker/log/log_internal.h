@@ -521,6 +521,7 @@ struct dir_entry {
     int64_t start;
     int64_t saved_recovery_point; /* as last handed to the checkpoint files */
     int64_t saved_high_watermark;
+    int64_t saved_start;
     struct log *log;
     UT_hash_handle hh;
 };
@@ -588,8 +589,9 @@ uint64_t dir_checkpoint(struct log_dir *dir, int mask);
 void dir_init_checkpoints(struct log_dir *dir);
 void dir_start_checkpoints(struct log_dir *dir);
 void dir_stop_checkpoints(struct log_dir *dir);
-/* Makes the three checkpoints' text of the present values. */
-void dir_checkpoint_texts(struct log_dir *dir, struct bytes texts[3]);
+/* Makes the three checkpoints' text of the present values; those of `mask` are about to be written. */
+void dir_checkpoint_texts(struct log_dir *dir, int mask, struct bytes texts[3]);
+enum { CHECKPOINT_ALL = 7 };
 /* Writes them; `mask` says which. */
 enum err dir_checkpoint_write(struct env_fs *fs, const char *dir_path, const struct bytes texts[3],
                               int mask, struct err_text *text);

@@ -10,12 +10,16 @@
 #include "common/wire/kafka_error.h"
 #include "tests/unit/log/rig.h"
 
+/* Batches of one size, so that what a lost cut leaves behind begins where a new batch ends. */
+static bool same_size;
+
 static bool append_some(struct rig *r, int batches)
 {
     for (int i = 0; i < batches; i++) {
         int producer = (int)rng_below(&r->rng, RIG_PRODUCERS + 1) - 1;
-        int16_t error = rig_append(r, 1 + (int)rng_below(&r->rng, 3), 20 + rng_below(&r->rng, 300),
-                                   producer);
+        int records = same_size ? 1 : 1 + (int)rng_below(&r->rng, 3);
+        size_t bytes = same_size ? 60 : 20 + rng_below(&r->rng, 300);
+        int16_t error = rig_append(r, records, bytes, producer);
         if (error == KAFKA_KAFKA_STORAGE_ERROR && !log_failed(r->log)) {
             /* A cut's job is reading the producers anew. */
             if (!rig_run(r, 1)) {
@@ -151,6 +155,12 @@ static void test_random_lives(void **state)
     uint64_t seeds = count == NULL ? 150 : strtoull(count, NULL, 10);
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         struct rig *r = rig_new(seed * 7919);
+        same_size = seed % 3 == 0;
+        if (seed % 2 == 0) {
+            sim_disk_latency(r->node, SIM_SYNC,
+                             (struct sim_latency){.min_us = 100, .max_us = 3000, .slow_one_in = 3,
+                                                  .slow_us = 40000});
+        }
         r->config.segment_bytes = 1500 + (int32_t)rng_below(&r->rng, 6000);
         if (rng_below(&r->rng, 3) == 0) {
             r->config.flush_messages = 1 + (int64_t)rng_below(&r->rng, 20);
@@ -195,12 +205,45 @@ static void test_random_lives(void **state)
     }
 }
 
+static bool durable_past_cut(void *ctx)
+{
+    return log_durable_end(((struct rig *)ctx)->log) > 4;
+}
+
+/* A sync that began before a cut ends after new batches were written over what it covered: it says nothing
+ * about them. */
+static void test_sync_across_a_cut(void **state)
+{
+    (void)state;
+    static const struct sim_latency slow = {.min_us = 50000, .max_us = 50000};
+    static const struct sim_latency fast = {.min_us = 100, .max_us = 100};
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct rig *r = rig_new(seed);
+        same_size = true;
+        assert_true(rig_open(r));
+        assert_true(append_some(r, 4) && rig_wait_durable(r));
+        assert_int_equal(log_end(r->log), 4);
+        sim_disk_latency(r->node, SIM_SYNC, slow);
+        assert_true(append_some(r, 6) && rig_wait_written(r));
+        assert_true(rig_run(r, 5)); /* the sync is under way */
+        sim_disk_latency(r->node, SIM_SYNC, fast);
+        rig_truncate(r, 4);
+        assert_true(rig_run(r, 5));
+        assert_true(append_some(r, 8));
+        assert_true(sim_run_until(r->sim, durable_past_cut, r, 1000, 0));
+        rig_crash(r, SIM_POWER);
+        resume(r);
+        rig_free(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life_without_crash),
         cmocka_unit_test(test_kill_everywhere),
         cmocka_unit_test(test_power_everywhere),
+        cmocka_unit_test(test_sync_across_a_cut),
         cmocka_unit_test(test_random_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,10 +90,11 @@ static void test_refusals(void **state)
     bad = copy_of(r, 0);
     bad->data[16] = 1; /* magic */
     assert_int_equal(offer(r, bad, &result), KAFKA_INVALID_RECORD);
+    assert_int_equal(rig_append(r, 4, 1100, -1), KAFKA_RECORD_LIST_TOO_LARGE);
     r->config.max_message_bytes = 1000;
     log_configure(r->log, &r->config);
+    assert_int_equal(rig_append(r, 4, 1100, -1), KAFKA_MESSAGE_TOO_LARGE);
     assert_int_equal(rig_append(r, 1, 1100, -1), KAFKA_MESSAGE_TOO_LARGE);
-    assert_int_equal(rig_append(r, 4, 1100, -1), KAFKA_RECORD_LIST_TOO_LARGE);
     assert_int_equal(log_assigned_end(r->log), 2);
     r->config.timestamp_after_max_ms = 1000;
     r->config.timestamp_before_max_ms = 1000;
@@ -322,6 +323,77 @@ static void test_failures(void **state)
     test_failed_disk(1U << SIM_WRITE, ERR_NO_SPACE);
 }
 
+/* DeleteRecords in the middle of a segment is on disk with the next checkpoint. */
+static void test_start_is_kept(void **state)
+{
+    (void)state;
+    struct rig *r = opened_rig(13);
+    fill(r, 5);
+    assert_true(rig_wait_durable(r) && rig_run(r, 61000));
+    log_advance_start(r->log, 4);
+    assert_true(rig_run(r, 61000));
+    rig_crash(r, SIM_POWER);
+    rig_restart(r);
+    assert_true(rig_open(r));
+    assert_int_equal(log_start(r->log), 4);
+    assert_true(rig_check(r));
+    rig_free(r);
+}
+
+/* Without a sync the high watermark may run ahead of the disk; the checkpoint must not promise it. */
+static void test_high_watermark_is_no_promise(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(15);
+    r->config.flush_messages = INT64_MAX;
+    assert_true(rig_open(r));
+    fill(r, 10);
+    assert_true(rig_wait_written(r));
+    log_note_high_watermark(r->log, log_end(r->log));
+    assert_true(rig_run(r, 6000));
+    rig_crash(r, SIM_POWER);
+    sim_disk_put(r->node, SEGMENT_0, "", 0);
+    rig_restart(r);
+    assert_true(rig_open(r));
+    assert_true(rig_check(r));
+    rig_free(r);
+}
+
+static void test_compacted_and_append_time(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(14);
+    r->config.compacted = true;
+    r->config.log_append_time = true;
+    assert_true(rig_open(r));
+    struct batch_builder b;
+    struct log_append_result result;
+    for (int with_key = 0; with_key < 2; with_key++) {
+        struct bytes out = {0};
+        batch_builder_init(&b);
+        b.codec = BATCH_ZSTD;
+        struct wire_bytes key = {.data = (const uint8_t *)"k", .size = with_key ? 1 : -1};
+        struct wire_bytes value = {.data = (const uint8_t *)"v", .size = 1};
+        batch_builder_add(&b, 5, key, value, NULL, 0);
+        assert_int_equal(batch_build(&b, &out, NULL), ERR_NONE);
+        struct buf *buf = buf_copy(out.data, out.size);
+        log_append_as_leader(r->log, buf, 0, buf->size, 0, &result);
+        assert_int_equal(result.error, with_key ? KAFKA_NONE : KAFKA_INVALID_RECORD);
+        if (with_key) {
+            struct batch parsed;
+            assert_int_equal(result.append_time_ms, env_wall_ms(r->env));
+            assert_int_equal(batch_parse(buf->data, buf->size, &parsed, NULL), ERR_NONE);
+            assert_true(batch_crc_ok(buf->data, &parsed));
+            assert_int_equal(parsed.max_timestamp, result.append_time_ms);
+            assert_true((parsed.attributes & BATCH_LOG_APPEND_TIME) != 0);
+        }
+        buf_unref(buf);
+        batch_builder_free(&b);
+        bytes_free(&out);
+    }
+    rig_free(r);
+}
+
 static void on_deleted(void *ctx, enum err error)
 {
     struct rig *r = ctx;
@@ -365,6 +437,9 @@ int main(void)
         cmocka_unit_test(test_corruption_is_not_a_torn_tail),
         cmocka_unit_test(test_torn_tail),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_start_is_kept),
+        cmocka_unit_test(test_high_watermark_is_no_promise),
+        cmocka_unit_test(test_compacted_and_append_time),
         cmocka_unit_test(test_delete_and_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
