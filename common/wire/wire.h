@@ -120,7 +120,7 @@ enum err wire_encode(const struct wire_message *m, int16_t version, const void *
                      struct wire_out *out);
 
 /* A decoded message allocates at most this many bytes per byte of input, and EXTRA. */
-enum { WIRE_DECODE_BYTES_PER_BYTE = 64, WIRE_DECODE_BYTES_EXTRA = 4096 };
+enum { WIRE_DECODE_BYTES_PER_BYTE = 32, WIRE_DECODE_BYTES_EXTRA = 4096 };
 
 /* Fills `msg` (every field: what the version lacks gets its default). Strings, bytes and records point
  * into the input; arrays come from the arena, bounded by what the input can hold. Unknown tagged fields
