@@ -1,4 +1,5 @@
-/* Taking batches in: a leader judges them and gives them offsets, a follower takes them as they are. */
+/* Taking batches in: a leader judges them and gives them offsets, a follower takes them as they
+ * are. */
 #include <string.h>
 
 #include "broker/log/log_internal.h"
@@ -97,7 +98,8 @@ struct producer_append producer_append_of(const struct batch *batch)
                                     .control = (batch->attributes & BATCH_CONTROL) != 0};
 }
 
-/* ---- leader ------------------------------------------------------------------------------------- */
+/* ---- leader -------------------------------------------------------------------------------------
+ */
 
 static void refuse(struct log_append_result *result, int16_t error, const char *message)
 {
@@ -120,8 +122,9 @@ static struct refusal check_producer(const struct log *log, const struct batch *
     return (struct refusal){error, NULL};
 }
 
-/* All that can be refused is judged before anything changes. The batches of one request from one producer
- * follow each other, so that the state is tried on a scratch sequence only when there is more than one. */
+/* All that can be refused is judged before anything changes. The batches of one request from one
+ * producer follow each other, so that the state is tried on a scratch sequence only when there is
+ * more than one. */
 static struct refusal check_all(const struct log *log, const uint8_t *data, size_t size,
                                 const struct producer_batch **duplicate, int *count)
 {
@@ -142,8 +145,8 @@ static struct refusal check_all(const struct log *log, const uint8_t *data, size
         }
         if (batch.producer_id >= 0 && previous.producer_id == batch.producer_id) {
             bool follows = previous.producer_epoch == batch.producer_epoch &&
-                           batch.base_sequence == (int32_t)(((int64_t)batch_last_sequence(&previous) +
-                                                             1) & INT32_MAX);
+                           batch.base_sequence ==
+                               (int32_t)(((int64_t)batch_last_sequence(&previous) + 1) & INT32_MAX);
             if (!follows) {
                 return (struct refusal){KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER, NULL};
             }
@@ -226,14 +229,15 @@ void log_append_as_leader(struct log *log, struct buf *buf, size_t offset, size_
     ASSERT(result->last_offset >= result->base_offset);
 }
 
-/* ---- follower ----------------------------------------------------------------------------------- */
+/* ---- follower -----------------------------------------------------------------------------------
+ */
 
 static enum err check_copied(const struct log *log, const uint8_t *data, const struct batch *batch,
                              int64_t expected, struct err_text *text)
 {
     /* Compaction on the leader leaves gaps. */
-    bool follows = log->config.compacted ? batch->base_offset >= expected
-                                         : batch->base_offset == expected;
+    bool follows =
+        log->config.compacted ? batch->base_offset >= expected : batch->base_offset == expected;
     if (!follows) {
         err_set(text, "%s: a batch at offset %lld was sent where %lld was expected", log->name,
                 (long long)batch->base_offset, (long long)expected);
@@ -249,8 +253,9 @@ static enum err check_copied(const struct log *log, const uint8_t *data, const s
 
 static void take_copied(struct log *log, struct buf *buf, size_t at, const struct batch *batch)
 {
-    log->epochs_dirty = epochs_assign(&log->epochs, batch->partition_leader_epoch,
-                                      batch->base_offset) || log->epochs_dirty;
+    log->epochs_dirty =
+        epochs_assign(&log->epochs, batch->partition_leader_epoch, batch->base_offset) ||
+        log->epochs_dirty;
     queue_add(log, buf, at, batch);
     if (batch->producer_id >= 0) {
         struct producer_append append = producer_append_of(batch);

@@ -1,5 +1,5 @@
-/* The checkpoint files: line 1 "0", line 2 the count, then "topic partition offset" lines. The leader epoch
- * checkpoint has the same shape with "epoch start_offset" lines. */
+/* The checkpoint files: line 1 "0", line 2 the count, then "topic partition offset" lines. The
+ * leader epoch checkpoint has the same shape with "epoch start_offset" lines. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -22,8 +22,8 @@ void checkpoint_add(struct checkpoint *c, const char *topic, int32_t partition, 
 {
     ASSERT(partition >= 0);
     ASSERT(offset >= 0);
-    *MEM_PUSH(c->lines, c->count, c->capacity) =
-        (struct checkpoint_line){.topic = mem_strdup(topic), .partition = partition, .offset = offset};
+    *MEM_PUSH(c->lines, c->count, c->capacity) = (struct checkpoint_line){
+        .topic = mem_strdup(topic), .partition = partition, .offset = offset};
 }
 
 void checkpoint_format(const struct checkpoint *c, struct bytes *out)
@@ -31,11 +31,13 @@ void checkpoint_format(const struct checkpoint *c, struct bytes *out)
     bytes_printf(out, "0\n%zu\n", c->count);
     for (size_t i = 0; i < c->count; i++) {
         const struct checkpoint_line *line = &c->lines[i];
-        bytes_printf(out, "%s %" PRId32 " %" PRId64 "\n", line->topic, line->partition, line->offset);
+        bytes_printf(out, "%s %" PRId32 " %" PRId64 "\n", line->topic, line->partition,
+                     line->offset);
     }
 }
 
-/* ---- reading: a cursor over lines of words ------------------------------------------------------ */
+/* ---- reading: a cursor over lines of words ------------------------------------------------------
+ */
 
 struct words {
     const char *at;

@@ -1,11 +1,12 @@
-/* The end of an open log: closing it, so that the next opening need look at nothing, or deleting it. Both wait
- * until nothing of it is under way. */
+/* The end of an open log: closing it, so that the next opening need look at nothing, or deleting
+ * it. Both wait until nothing of it is under way. */
 #include <stdio.h>
 
 #include "broker/log/log_internal.h"
 #include "common/base/assert.h"
 
-/* ---- closing ------------------------------------------------------------------------------------ */
+/* ---- closing ------------------------------------------------------------------------------------
+ */
 
 struct shut_file {
     int64_t base_offset;
@@ -91,10 +92,10 @@ static void shut(struct log *log)
             continue;
         }
         segment_seal_times(segment);
-        *MEM_PUSH(task->files, task->file_count, task->file_capacity) = (struct shut_file){
-            .base_offset = segment->base_offset,
-            .file = segment->file == NULL ? NULL : env_file_ref(segment->file),
-            .index = segment->index};
+        *MEM_PUSH(task->files, task->file_count, task->file_capacity) =
+            (struct shut_file){.base_offset = segment->base_offset,
+                               .file = segment->file == NULL ? NULL : env_file_ref(segment->file),
+                               .index = segment->index};
     }
     producers_snapshot(&log->producers, &task->snapshot);
     epochs_format(&log->epochs, &task->epochs);
@@ -144,8 +145,8 @@ void log_settle(struct log *log)
     }
 }
 
-void log_close(struct log *log, void (*done)(void *ctx, enum err error, const struct err_text *text),
-               void *ctx)
+void log_close(struct log *log,
+               void (*done)(void *ctx, enum err error, const struct err_text *text), void *ctx)
 {
     ASSERT(log->state == LOG_OPEN);
     ASSERT(done != NULL);
@@ -156,7 +157,8 @@ void log_close(struct log *log, void (*done)(void *ctx, enum err error, const st
     env_post(log->env, &log->settle_post);
 }
 
-/* ---- deleting ----------------------------------------------------------------------------------- */
+/* ---- deleting -----------------------------------------------------------------------------------
+ */
 
 struct delete_task {
     struct task task;

@@ -1,13 +1,16 @@
-/* Group commit: one round syncs every log that has something to sync, then the next round begins with what
- * arrived meanwhile. One committer a directory and worker, so that the metadata log waits for nobody.
+/* Group commit: one round syncs every log that has something to sync, then the next round begins
+ * with what arrived meanwhile. One committer a directory and worker, so that the metadata log waits
+ * for nobody.
  *
- * Happy path: a write ends, the log joins the waiting list, the committer's round takes the whole list in
- * one job: for each log its written end is noted *before* the job begins, each file written since its last
- * sync is synced, the directory too when a file in it is new; then durable = the noted end.
+ * Happy path: a write ends, the log joins the waiting list, the committer's round takes the whole
+ * list in one job: for each log its written end is noted *before* the job begins, each file written
+ * since its last sync is synced, the directory too when a file in it is new; then durable = the
+ * noted end.
  *
- * Failure modes. A sync that fails says nothing about what is on disk and cannot be tried again: the
- * directory goes offline. A cut while the round runs makes the noted end meaningless (generation): the
- * result is dropped and the log, whose files were marked clean, is marked dirty and waits again. */
+ * Failure modes. A sync that fails says nothing about what is on disk and cannot be tried again:
+ * the directory goes offline. A cut while the round runs makes the noted end meaningless
+ * (generation): the result is dropped and the log, whose files were marked clean, is marked dirty
+ * and waits again. */
 #include "broker/log/log_internal.h"
 #include "common/base/assert.h"
 
@@ -139,8 +142,7 @@ static void commit_round(struct env_post *post)
     }
     struct commit_task *task = task_new(sizeof *task, c->dir, NULL);
     task->committer = c;
-    LIST_FOREACH(node, &c->waiting)
-    {
+    LIST_FOREACH(node, &c->waiting) {
         struct log *log = CONTAINER_OF(node, struct log, commit_node);
         list_remove(node);
         struct commit_item item = {0};
@@ -185,8 +187,7 @@ static void join(struct log *log)
 static void flush_due(struct env_timer *timer)
 {
     struct log *log = CONTAINER_OF(timer, struct log, flush_timer);
-    if (log->state == LOG_OPEN && !log->failed && !log->committing &&
-        log->written > log->durable) {
+    if (log->state == LOG_OPEN && !log->failed && !log->committing && log->written > log->durable) {
         join(log);
     }
 }

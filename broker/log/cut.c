@@ -1,13 +1,14 @@
 /* Truncation.
  *
- * Happy path: the ends, epoch cache, producers and recents move at once; what is queued at or above the cut
- * is dropped, what is queued below it is written; then one job removes the segments above, the highest
- * first, cuts the one that holds the offset and walks it anew for its index and times. Appends made
- * meanwhile wait in `deferred` and are placed when the job's news is in.
+ * Happy path: the ends, epoch cache, producers and recents move at once; what is queued at or above
+ * the cut is dropped, what is queued below it is written; then one job removes the segments above,
+ * the highest first, cuts the one that holds the offset and walks it anew for its index and times.
+ * Appends made meanwhile wait in `deferred` and are placed when the job's news is in.
  *
- * A crash in between leaves a log that ends somewhere between the cut and the old end, without a hole: names
- * are removed one at a time from the top, each synced, the cut itself is synced before anything can be
- * written over what it removed. A checkpoint that promises more than the cut leaves is lowered first. */
+ * A crash in between leaves a log that ends somewhere between the cut and the old end, without a
+ * hole: names are removed one at a time from the top, each synced, the cut itself is synced before
+ * anything can be written over what it removed. A checkpoint that promises more than the cut leaves
+ * is lowered first. */
 #include <string.h>
 
 #include "broker/log/log_internal.h"
@@ -35,7 +36,7 @@ struct cut_task {
     struct env_file *file;
     struct producers producers;
     int64_t best_snapshot; /* -1 none */
-    int64_t *snapshots; /* that go */
+    int64_t *snapshots;    /* that go */
     size_t snapshot_count;
     size_t snapshot_capacity;
 };
@@ -57,7 +58,8 @@ static enum err remove_segment(struct cut_task *t, struct env_fs *fs, int64_t ba
     enum err e = ERR_NONE;
     for (int i = 0; e == ERR_NONE && segment_suffixes[i] != NULL; i++) {
         if (strcmp(segment_suffixes[i], ".snapshot") == 0) {
-            continue; /* remove_snapshots has judged them: one at the very offset of the cut stays */
+            continue; /* remove_snapshots has judged them: one at the very offset of the cut stays
+                       */
         }
         char *path = segment_path(t->path, base_offset, segment_suffixes[i]);
         e = file_remove(fs, path, &t->task.text);
@@ -128,7 +130,8 @@ static void cut_run(struct task *task, struct env_fs *fs)
 {
     struct cut_task *t = CONTAINER_OF(task, struct cut_task, task);
     enum err e = ERR_NONE;
-    /* Snapshots first: one that outlives the batches it knows of would take new ones for repeats. */
+    /* Snapshots first: one that outlives the batches it knows of would take new ones for repeats.
+     */
     e = remove_snapshots(t, fs);
     for (size_t i = t->base_count; e == ERR_NONE && i > 0; i--) {
         e = remove_segment(t, fs, t->bases[i - 1]);
@@ -145,8 +148,7 @@ static void cut_run(struct task *task, struct env_fs *fs)
 
 static void replay_deferred(struct log *log)
 {
-    LIST_FOREACH(node, &log->deferred)
-    {
+    LIST_FOREACH(node, &log->deferred) {
         struct pending *pending = CONTAINER_OF(node, struct pending, node);
         if (pending->batch.producer_id >= 0) {
             struct producer_append append = producer_append_of(&pending->batch);
@@ -253,7 +255,8 @@ bool cut_step(struct log *log)
     return true;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------- */
+/* ---- asking -------------------------------------------------------------------------------------
+ */
 
 /* The start of the queued or recent batch that `offset` lies within. */
 static int64_t batch_start(const struct log *log, int64_t offset)
@@ -265,8 +268,7 @@ static int64_t batch_start(const struct log *log, int64_t offset)
     }
     const struct list *lists[2] = {&log->queue, &log->deferred};
     for (int i = 0; i < 2; i++) {
-        LIST_FOREACH(node, lists[i])
-        {
+        LIST_FOREACH(node, lists[i]) {
             const struct pending *pending = CONTAINER_OF(node, struct pending, node);
             int64_t base = pending->batch.base_offset;
             if (base < offset && base + pending->batch.last_offset_delta >= offset) {
@@ -285,8 +287,8 @@ static void want_cut(struct log *log, int64_t offset, bool fully)
         /* Everything goes anyway; what is left of `deferred` lies below `offset`. */
         log->cut_offset = fully || offset < log->cut_offset ? offset : log->cut_offset;
     } else {
-        log->cut_offset = log->cut_wanted && !fully && log->cut_offset < offset ? log->cut_offset
-                                                                                : offset;
+        log->cut_offset =
+            log->cut_wanted && !fully && log->cut_offset < offset ? log->cut_offset : offset;
         log->cut_fully = fully;
     }
     log->cut_wanted = true;

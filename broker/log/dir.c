@@ -9,7 +9,8 @@ const char *const dir_checkpoint_names[3] = {"replication-offset-checkpoint",
                                              "recovery-point-offset-checkpoint",
                                              "log-start-offset-checkpoint"};
 
-/* ---- entries ------------------------------------------------------------------------------------ */
+/* ---- entries ------------------------------------------------------------------------------------
+ */
 
 struct dir_entry *dir_entry_of(struct log_dir *dir, const char *topic, int32_t partition)
 {
@@ -39,7 +40,8 @@ void dir_entry_drop(struct log_dir *dir, struct dir_entry *entry)
     mem_free(entry);
 }
 
-/* ---- opening and closing ----------------------------------------------------------------------- */
+/* ---- opening and closing -----------------------------------------------------------------------
+ */
 
 static void close_step(struct env_post *post);
 
@@ -75,7 +77,8 @@ struct log_dir *log_dir_open(struct env *env, const char *path,
     return dir;
 }
 
-/* ---- formatting --------------------------------------------------------------------------------- */
+/* ---- formatting ---------------------------------------------------------------------------------
+ */
 
 struct format_task {
     struct task task;
@@ -125,7 +128,8 @@ void log_dir_format(struct log_dir *dir, const struct log_dir_meta *meta,
     task_submit(&task->task, dir->bulk_lane);
 }
 
-/* ---- looking ------------------------------------------------------------------------------------ */
+/* ---- looking ------------------------------------------------------------------------------------
+ */
 
 const char *log_dir_path(const struct log_dir *dir)
 {
@@ -186,9 +190,11 @@ void dir_fail(struct log_dir *dir, enum err error, const struct err_text *text)
     dir->failed = true;
     dir->error = error;
     dir->text = *text;
-    trace_error(env_trace(dir->env),
-                "log directory %s goes offline, its partitions answer KAFKA_STORAGE_ERROR until the "
-                "broker is restarted: %s", dir->path, text->text);
+    trace_error(
+        env_trace(dir->env),
+        "log directory %s goes offline, its partitions answer KAFKA_STORAGE_ERROR until the "
+        "broker is restarted: %s",
+        dir->path, text->text);
     dir_stop_checkpoints(dir);
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
         if (entry->log != NULL) {
@@ -197,7 +203,8 @@ void dir_fail(struct log_dir *dir, enum err error, const struct err_text *text)
     }
 }
 
-/* ---- closing ------------------------------------------------------------------------------------ */
+/* ---- closing ------------------------------------------------------------------------------------
+ */
 
 struct close_task {
     struct task task;
@@ -218,8 +225,7 @@ static void close_release(struct task *task)
 static void close_run(struct task *task, struct env_fs *fs)
 {
     struct close_task *t = CONTAINER_OF(task, struct close_task, task);
-    task->error = dir_checkpoint_write(fs, t->path, t->texts,
-                                       CHECKPOINT_ALL, &task->text);
+    task->error = dir_checkpoint_write(fs, t->path, t->texts, CHECKPOINT_ALL, &task->text);
     if (task->error == ERR_NONE) {
         struct bytes marker = {0};
         char *path = path_join(t->path, DIR_CLEAN_FILE);
@@ -250,8 +256,8 @@ static void close_start(struct log_dir *dir)
     task_submit(&task->task, dir->lane);
 }
 
-/* Once nothing of the directory is under way: the marker, unless it failed (then the next start has to look
- * at everything), and the news. Posted again by every task that ends. */
+/* Once nothing of the directory is under way: the marker, unless it failed (then the next start has
+ * to look at everything), and the news. Posted again by every task that ends. */
 static void close_step(struct env_post *post)
 {
     struct log_dir *dir = CONTAINER_OF(post, struct log_dir, closed_post);

@@ -1,9 +1,10 @@
-/* The checkpoint files of a log directory, written every 5 s (high watermarks) and 60 s (recovery points,
- * log starts), when something changed, and whenever a cut or deletion must not overtake them.
+/* The checkpoint files of a log directory, written every 5 s (high watermarks) and 60 s (recovery
+ * points, log starts), when something changed, and whenever a cut or deletion must not overtake
+ * them.
  *
- * A recovery point or high watermark on disk is a promise that everything below it was synced: recovery
- * refuses to cut below. So both are written as at most the durable end, and lowered on disk before a cut
- * goes below them. */
+ * A recovery point or high watermark on disk is a promise that everything below it was synced:
+ * recovery refuses to cut below. So both are written as at most the durable end, and lowered on
+ * disk before a cut goes below them. */
 #include <string.h>
 
 #include "broker/log/log_internal.h"
@@ -99,8 +100,7 @@ static void checkpoint_run(struct task *task, struct env_fs *fs)
     struct checkpoint_task *t = CONTAINER_OF(task, struct checkpoint_task, task);
     task->error = dir_checkpoint_write(fs, t->path, t->texts, t->mask, &task->text);
     if (task->error == ERR_NONE) {
-        task->error =
-            env_fs_space(fs, t->path, &t->free_bytes, &t->total_bytes, &task->text);
+        task->error = env_fs_space(fs, t->path, &t->free_bytes, &t->total_bytes, &task->text);
     }
 }
 
@@ -165,7 +165,8 @@ uint64_t dir_checkpoint(struct log_dir *dir, int mask)
     return dir->checkpoint_asked;
 }
 
-/* ---- timers ------------------------------------------------------------------------------------- */
+/* ---- timers -------------------------------------------------------------------------------------
+ */
 
 static bool moved(struct log_dir *dir, bool high_watermark)
 {

@@ -1,9 +1,9 @@
 /* Opening a log directory.
  *
- * It locks it, reads its small files and learns which partitions are there. The clean shutdown marker is
- * removed, durably, before anyone can write: a crash from then on is seen as one. Nothing is guessed where a
- * file is there but cannot be read: a recovery point taken for zero would let recovery cut what was
- * acknowledged. */
+ * It locks it, reads its small files and learns which partitions are there. The clean shutdown
+ * marker is removed, durably, before anyone can write: a crash from then on is seen as one. Nothing
+ * is guessed where a file is there but cannot be read: a recovery point taken for zero would let
+ * recovery cut what was acknowledged. */
 #include <string.h>
 
 #include "broker/log/log_internal.h"
@@ -94,8 +94,7 @@ static void on_name(void *ctx, const char *name, bool is_dir)
         return;
     }
     if (length > 7 && strcmp(name + length - 7, "-delete") == 0) {
-        *MEM_PUSH(t->deletions, t->deletion_count, t->deletion_capacity) =
-            path_join(t->path, name);
+        *MEM_PUSH(t->deletions, t->deletion_count, t->deletion_capacity) = path_join(t->path, name);
     } else if (partition_name_parse(name, topic, sizeof topic, &partition)) {
         *MEM_PUSH(t->entries, t->entry_count, t->entry_capacity) =
             (struct open_entry){.name = mem_strdup(name)};
@@ -174,15 +173,15 @@ static enum err read_partitions(struct open_task *t, struct env_fs *fs)
 static enum err lock_directory(struct open_task *t, struct env_fs *fs)
 {
     char *path = path_join(t->path, DIR_LOCK_FILE);
-    enum err e =
-        env_fs_open(fs, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &t->lock, &t->task.text);
+    enum err e = env_fs_open(fs, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &t->lock, &t->task.text);
     if (e == ERR_NONE) {
         e = env_fs_lock(fs, t->lock, &t->task.text);
     }
     if (e == ERR_IN_USE) {
         err_set(&t->task.text,
                 "another process uses log directory %s (it holds %s): stop it, or give this one "
-                "a directory of its own", t->path, path);
+                "a directory of its own",
+                t->path, path);
     }
     mem_free(path);
     return e;

@@ -110,8 +110,8 @@ void index_encode(const struct segment_index *index, struct bytes *offsets, stru
     }
 }
 
-static enum err decode_offsets(struct segment_index *index, const struct bytes *in, int64_t log_size,
-                               struct err_text *text)
+static enum err decode_offsets(struct segment_index *index, const struct bytes *in,
+                               int64_t log_size, struct err_text *text)
 {
     if (in->size % OFFSET_ENTRY_BYTES != 0) {
         err_set(text, "offset index of %zu bytes is not a multiple of %d", in->size,
@@ -129,8 +129,10 @@ static enum err decode_offsets(struct segment_index *index, const struct bytes *
         }
         if (entry.relative_offset <= last_relative || entry.position <= last_position ||
             entry.position >= log_size) {
-            err_set(text, "offset index entry %zu is not above the one before it or lies past the "
-                          "segment's %lld bytes", i, (long long)log_size);
+            err_set(text,
+                    "offset index entry %zu is not above the one before it or lies past the "
+                    "segment's %lld bytes",
+                    i, (long long)log_size);
             return ERR_CORRUPT;
         }
         last_relative = entry.relative_offset;
@@ -144,7 +146,8 @@ static enum err decode_times(struct segment_index *index, const struct bytes *in
                              struct err_text *text)
 {
     if (in->size % TIME_ENTRY_BYTES != 0) {
-        err_set(text, "time index of %zu bytes is not a multiple of %d", in->size, TIME_ENTRY_BYTES);
+        err_set(text, "time index of %zu bytes is not a multiple of %d", in->size,
+                TIME_ENTRY_BYTES);
         return ERR_CORRUPT;
     }
     size_t count = in->size / TIME_ENTRY_BYTES;

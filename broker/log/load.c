@@ -1,5 +1,5 @@
-/* Opening a partition directory: makes it when absent, removes what earlier lives left over, learns which
- * segments there are. What they hold is recover.c's. All of it on a worker. */
+/* Opening a partition directory: makes it when absent, removes what earlier lives left over, learns
+ * which segments there are. What they hold is recover.c's. All of it on a worker. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +32,8 @@ void load_release(struct task *task)
     free_names(load->swaps, load->swap_count);
 }
 
-/* ---- the directory ------------------------------------------------------------------------------ */
+/* ---- the directory ------------------------------------------------------------------------------
+ */
 
 static bool ends_with(const char *name, const char *suffix)
 {
@@ -85,8 +86,8 @@ static enum err list_names(struct load *load, struct env_fs *fs)
     return e;
 }
 
-/* partition.metadata before the directory's name is durable: a directory that survives has it, or is empty
- * and gets it now. */
+/* partition.metadata before the directory's name is durable: a directory that survives has it, or
+ * is empty and gets it now. */
 static enum err write_metadata(struct load *load, struct env_fs *fs)
 {
     struct bytes content = {0};
@@ -132,7 +133,8 @@ static enum err check_metadata(struct load *load, struct env_fs *fs)
     return e;
 }
 
-/* ---- leftovers ---------------------------------------------------------------------------------- */
+/* ---- leftovers ----------------------------------------------------------------------------------
+ */
 
 static enum err remove_leftovers(struct load *load, struct env_fs *fs)
 {

@@ -24,13 +24,13 @@ struct log_config log_config_default(void)
                                .producer_id_expiration_ms = 86400000};
 }
 
-/* ---- opening ------------------------------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------------------------------
+ */
 
 static void take_load(struct log *log, struct load *load)
 {
     for (size_t i = 0; i < load->segment_count; i++) {
-        struct segment *segment =
-            segment_of_facts(&load->segments[i], env_wall_ms(log->env));
+        struct segment *segment = segment_of_facts(&load->segments[i], env_wall_ms(log->env));
         segment->exists = true;
         log_add_segment(log, segment);
         log->bytes += segment->size;
@@ -143,7 +143,8 @@ static struct load *load_of(struct log *log)
 
 struct log *log_open(struct log_dir *dir, const char *topic, int32_t partition,
                      const struct uuid *topic_id, const struct log_config *config,
-                     enum env_worker append, enum env_worker commit, const struct log_events *events,
+                     enum env_worker append, enum env_worker commit,
+                     const struct log_events *events,
                      void (*opened)(void *ctx, struct log *log, const struct log_opened *opened),
                      void *ctx)
 {
@@ -191,7 +192,8 @@ void log_leave(struct log *log)
     log->entry = NULL;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------
+ */
 
 void log_drop_memory(struct log *log)
 {
@@ -257,7 +259,8 @@ void log_fail(struct log *log, enum err error, const struct err_text *text)
     dir_fail(log->dir, error, text);
 }
 
-/* ---- segments ----------------------------------------------------------------------------------- */
+/* ---- segments -----------------------------------------------------------------------------------
+ */
 
 struct segment *log_active(const struct log *log)
 {
@@ -326,7 +329,8 @@ void log_keep_file(struct log *log, struct segment *segment, struct env_file *fi
     }
 }
 
-/* ---- looking ------------------------------------------------------------------------------------ */
+/* ---- looking ------------------------------------------------------------------------------------
+ */
 
 const struct log_config *log_configuration(const struct log *log)
 {

@@ -1,12 +1,13 @@
 /* Shared by the room's files only.
  *
- * WHO TOUCHES WHAT. struct log_dir, struct log and struct segment belong to the core. A job gets a struct
- * task of its own with copies, references to files and buffers, and hands its results back in `finished`,
- * on the core. Tasks are linked in their owner, so that log_free and log_dir_free can drop them when the
- * simulator crashes the node and `finished` never comes.
+ * WHO TOUCHES WHAT. struct log_dir, struct log and struct segment belong to the core. A job gets a
+ * struct task of its own with copies, references to files and buffers, and hands its results back
+ * in `finished`, on the core. Tasks are linked in their owner, so that log_free and log_dir_free
+ * can drop them when the simulator crashes the node and `finished` never comes.
  *
- * ORDER ON DISK. One log has at most one job of the disk queue in flight (write or cut); a cut further
- * waits until no roll or deletion of the same log is under way. Syncs and reads run beside them. */
+ * ORDER ON DISK. One log has at most one job of the disk queue in flight (write or cut); a cut
+ * further waits until no roll or deletion of the same log is under way. Syncs and reads run beside
+ * them. */
 #ifndef BROKER_LOG_LOG_INTERNAL_H
 #define BROKER_LOG_LOG_INTERNAL_H
 
@@ -19,18 +20,19 @@
 #include "common/wire/batch.h"
 
 enum {
-    LOG_NAME_MAX = 320,     /* of a partition directory, with suffixes */
+    LOG_NAME_MAX = 320, /* of a partition directory, with suffixes */
     LOG_PATH_MAX = 4096,
-    RECENT_MAX = 1024,      /* batches of a log whose position is kept for hot reads */
+    RECENT_MAX = 1024,       /* batches of a log whose position is kept for hot reads */
     OPEN_SEGMENTS_MAX = 256, /* files of closed segments kept open in one log directory */
-    PRODUCER_BATCHES = 5,   /* Kafka's ProducerStateEntry.NUM_BATCHES_TO_RETAIN */
+    PRODUCER_BATCHES = 5,    /* Kafka's ProducerStateEntry.NUM_BATCHES_TO_RETAIN */
     CHECKPOINT_LIMIT_BYTES = 64 << 20,
     SNAPSHOT_LIMIT_BYTES = 256 << 20,
     HIGH_WATERMARK_CHECKPOINT_MS = 5000, /* replica.high.watermark.checkpoint.interval.ms */
     RECOVERY_CHECKPOINT_MS = 60000       /* log.flush.offset.checkpoint.interval.ms */
 };
 
-/* ---- text.c, checkpoint.c: small text files ---------------------------------------------------- */
+/* ---- text.c, checkpoint.c: small text files ----------------------------------------------------
+ */
 
 struct checkpoint_line {
     char *topic; /* the file's */
@@ -53,7 +55,8 @@ enum err checkpoint_parse(const void *data, size_t size, struct checkpoint *out,
                           struct err_text *text);
 
 void meta_format(const struct log_dir_meta *meta, struct bytes *out);
-enum err meta_parse(const void *data, size_t size, struct log_dir_meta *meta, struct err_text *text);
+enum err meta_parse(const void *data, size_t size, struct log_dir_meta *meta,
+                    struct err_text *text);
 void partition_metadata_format(const struct uuid *topic_id, struct bytes *out);
 enum err partition_metadata_parse(const void *data, size_t size, struct uuid *topic_id,
                                   struct err_text *text);
@@ -68,7 +71,8 @@ bool segment_name_parse(const char *name, const char *suffix, int64_t *base_offs
 char *segment_path(const char *dir_path, int64_t base_offset, const char *suffix);
 char *path_join(const char *dir_path, const char *name);
 
-/* ---- index.c: offset and time index of one segment ---------------------------------------------- */
+/* ---- index.c: offset and time index of one segment ----------------------------------------------
+ */
 
 struct index_offset {
     int32_t relative_offset; /* last offset of the batch - base offset */
@@ -95,7 +99,8 @@ void index_add_offset(struct segment_index *index, int64_t base_offset, int64_t 
 /* Nothing unless `timestamp` is above the last entry's. */
 void index_add_time(struct segment_index *index, int64_t base_offset, int64_t timestamp,
                     int64_t offset);
-/* Where to begin looking for `offset`: the position of a batch at or before the one that holds it. */
+/* Where to begin looking for `offset`: the position of a batch at or before the one that holds it.
+ */
 int32_t index_floor(const struct segment_index *index, int64_t base_offset, int64_t offset);
 /* Every record before the offset returned has a timestamp below `timestamp_ms`. */
 int64_t index_time_floor(const struct segment_index *index, int64_t base_offset,
@@ -107,7 +112,8 @@ enum err index_decode(struct segment_index *index, const struct bytes *offsets,
                       const struct bytes *times, int64_t base_offset, int64_t log_size,
                       struct err_text *text);
 
-/* ---- epochs.c: the leader epoch cache ------------------------------------------------------------ */
+/* ---- epochs.c: the leader epoch cache
+ * ------------------------------------------------------------ */
 
 struct epoch_entry {
     int32_t epoch;
@@ -133,7 +139,8 @@ void epochs_end_of(const struct epochs *e, int32_t epoch, int64_t log_end, int32
 void epochs_format(const struct epochs *e, struct bytes *out);
 enum err epochs_parse(const void *data, size_t size, struct epochs *out, struct err_text *text);
 
-/* ---- producers.c, snapshot.c: what idempotent producers wrote ------------------------------------ */
+/* ---- producers.c, snapshot.c: what idempotent producers wrote
+ * ------------------------------------ */
 
 struct producer_batch {
     int16_t epoch;
@@ -148,7 +155,8 @@ struct producer {
     int64_t id;
     int16_t epoch;
     int16_t count;
-    bool forgot; /* once held more than `batches` shows: emptying it loses what only the log knows */
+    bool
+        forgot; /* once held more than `batches` shows: emptying it loses what only the log knows */
     int32_t coordinator_epoch;
     int64_t txn_first_offset; /* -1 none open */
     int64_t last_timestamp;
@@ -174,14 +182,14 @@ struct producer_append {
 };
 
 void producers_free(struct producers *p);
-/* Kafka's code: 0, or INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER. *duplicate is set when these
- * very sequences are among the last batches. */
+/* Kafka's code: 0, or INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER. *duplicate is set when
+ * these very sequences are among the last batches. */
 int16_t producers_check(const struct producers *p, const struct producer_append *append,
                         const struct producer_batch **duplicate);
 /* Takes the batch in unseen; one that is already in (a replay over a snapshot) changes nothing. */
 void producers_update(struct producers *p, const struct producer_append *append);
-/* Drops batches at and above end_offset. False when a producer lost more than is remembered: the state must
- * be rebuilt from the log. */
+/* Drops batches at and above end_offset. False when a producer lost more than is remembered: the
+ * state must be rebuilt from the log. */
 bool producers_truncate(struct producers *p, int64_t end_offset);
 /* Forgets producers whose last batch is older than expire_before_ms. */
 void producers_expire(struct producers *p, int64_t expire_before_ms);
@@ -192,10 +200,11 @@ enum err producers_restore(struct producers *p, const void *data, size_t size,
                            struct err_text *text);
 struct producer_append producer_append_of(const struct batch *batch);
 
-/* ---- scan.c: batches of a file, one after the other ---------------------------------------------- */
+/* ---- scan.c: batches of a file, one after the other
+ * ---------------------------------------------- */
 
-/* On a worker. Reads ahead in chunks, so that walking small batches costs few reads and walking large ones
- * skips their bodies. */
+/* On a worker. Reads ahead in chunks, so that walking small batches costs few reads and walking
+ * large ones skips their bodies. */
 struct scan {
     struct env_fs *fs;
     struct env_file *file;
@@ -210,22 +219,24 @@ struct scan {
 struct scanned {
     struct batch batch; /* header fields */
     int64_t position;
-    const uint8_t *bytes; /* the whole batch when asked for, else the header only; until the next call */
+    const uint8_t
+        *bytes; /* the whole batch when asked for, else the header only; until the next call */
 };
 
 void scan_init(struct scan *s, struct env_fs *fs, struct env_file *file, int64_t at, int64_t size);
 void scan_free(struct scan *s);
-/* ERR_NOT_FOUND at the end; ERR_CORRUPT when no whole sane batch begins at s->at (text says why). With
- * `whole` the CRC is checked too. After success s->at is behind the batch. */
+/* ERR_NOT_FOUND at the end; ERR_CORRUPT when no whole sane batch begins at s->at (text says why).
+ * With `whole` the CRC is checked too. After success s->at is behind the batch. */
 enum err scan_next(struct scan *s, bool whole, struct scanned *out, struct err_text *text);
 
-/* ---- task.c: jobs with an owner ------------------------------------------------------------------ */
+/* ---- task.c: jobs with an owner
+ * ------------------------------------------------------------------ */
 
 struct task {
     struct env_job job;
-    struct list node;    /* in the owner's tasks */
-    struct log_dir *dir; /* always */
-    struct log *log;     /* NULL: the directory's own */
+    struct list node;                                  /* in the owner's tasks */
+    struct log_dir *dir;                               /* always */
+    struct log *log;                                   /* NULL: the directory's own */
     void (*run)(struct task *task, struct env_fs *fs); /* on a worker; sets error and text */
     void (*finished)(struct task *task);               /* on the core; the log is alive */
     void (*release)(struct task *task);                /* frees what the task holds; may be NULL */
@@ -239,12 +250,13 @@ void task_submit(struct task *task, struct env_lane *lane);
 /* Frees tasks whose `finished` will never come. */
 void tasks_drop(struct list *tasks);
 
-/* ---- segments ------------------------------------------------------------------------------------ */
+/* ---- segments
+ * ------------------------------------------------------------------------------------ */
 
 struct segment {
     int64_t base_offset;
-    int64_t end_offset; /* one past the last record placed; base_offset when empty */
-    int64_t size;       /* bytes placed in it, written or queued */
+    int64_t end_offset;    /* one past the last record placed; base_offset when empty */
+    int64_t size;          /* bytes placed in it, written or queued */
     int64_t max_timestamp; /* -1 when empty */
     int64_t max_timestamp_offset;
     int64_t first_timestamp; /* of its first batch: segment.ms counts from there; -1 when empty */
@@ -280,12 +292,13 @@ struct segment *segment_new(int64_t base_offset, int64_t created_ms);
 struct segment *segment_of_facts(struct segment_facts *facts, int64_t now_ms); /* takes the index */
 void segment_free(struct segment *segment);
 /* Accounts for a batch of `size` bytes at the segment's end, in index and times. */
-void segment_place(struct segment *segment, const struct batch *batch, int32_t index_interval_bytes);
+void segment_place(struct segment *segment, const struct batch *batch,
+                   int32_t index_interval_bytes);
 /* Adds the last time entry, as a roll or close does. */
 void segment_seal_times(struct segment *segment);
-/* Walks a file of `size` bytes from the start by headers (or whole with CRC) up to `end_offset`, filling
- * facts anew. Stops before the first batch that reaches end_offset or beyond; facts->size says where. `each`
- * may be NULL. Returns ERR_CORRUPT with facts up to the bad place. */
+/* Walks a file of `size` bytes from the start by headers (or whole with CRC) up to `end_offset`,
+ * filling facts anew. Stops before the first batch that reaches end_offset or beyond; facts->size
+ * says where. `each` may be NULL. Returns ERR_CORRUPT with facts up to the bad place. */
 enum err segment_walk(struct env_fs *fs, struct env_file *file, int64_t size, int64_t end_offset,
                       bool check_crc, int32_t index_interval_bytes, struct segment_facts *facts,
                       void (*each)(void *ctx, const struct batch *batch), void *ctx,
@@ -299,7 +312,8 @@ enum err file_write(struct env_fs *fs, const char *path, const void *data, size_
 /* As env_fs_unlink, but a file that is not there is no error. */
 enum err file_remove(struct env_fs *fs, const char *path, struct err_text *text);
 
-/* ---- the log ------------------------------------------------------------------------------------- */
+/* ---- the log
+ * ------------------------------------------------------------------------------------- */
 
 enum log_state { LOG_OPENING, LOG_OPEN, LOG_CLOSING, LOG_CLOSED, LOG_DELETING, LOG_BROKEN };
 
@@ -386,7 +400,7 @@ struct log {
     bool cut_wanted;
     bool cut_fully; /* start anew at cut_offset */
     int64_t cut_offset;
-    uint64_t cut_checkpoint; /* the checkpoint that must be on disk before the cut */
+    uint64_t cut_checkpoint;    /* the checkpoint that must be on disk before the cut */
     uint64_t delete_checkpoint; /* same, before segments below start go; 0 none */
     struct env_post flush_post;
     struct env_post news_post;
@@ -416,7 +430,8 @@ size_t log_segment_index(const struct log *log, int64_t offset); /* segment_coun
 /* Segments settle in order: from here on they are not. */
 size_t log_first_unsettled(const struct log *log);
 void log_add_segment(struct log *log, struct segment *segment);
-/* Keeps `file` (a reference taken over) as the segment's open file, within the directory's bound. */
+/* Keeps `file` (a reference taken over) as the segment's open file, within the directory's bound.
+ */
 void log_keep_file(struct log *log, struct segment *segment, struct env_file *file);
 void log_drop_file(struct segment *segment);
 void log_drop_memory(struct log *log);
@@ -441,8 +456,8 @@ void epochs_save(struct log *log);
 /* Submits the wanted cut when nothing stands in its way. True while one is wanted or under way. */
 bool cut_step(struct log *log);
 
-/* On a worker: what the snapshot at `snapshot` (-1 none) and the batches from it up to end_offset say.
- * `bases`: the segments there are. */
+/* On a worker: what the snapshot at `snapshot` (-1 none) and the batches from it up to end_offset
+ * say. `bases`: the segments there are. */
 enum err producers_rebuild(struct producers *p, struct env_fs *fs, const char *path,
                            int64_t snapshot, const int64_t *bases, size_t base_count,
                            int64_t start_offset, int64_t end_offset, struct err_text *text);
@@ -463,7 +478,8 @@ int64_t index_file_floor(struct env_fs *fs, const char *log_path, int64_t base_o
 /* retention.c */
 void retention_step(struct log *log);
 
-/* ---- opening: load.c, recover.c ------------------------------------------------------------------ */
+/* ---- opening: load.c, recover.c
+ * ------------------------------------------------------------------ */
 
 struct load {
     struct task task;
@@ -507,7 +523,8 @@ void load_release(struct task *task);
 /* recover.c: segments, producers and epochs, once the directory is tidy. */
 enum err load_segments(struct load *load, struct env_fs *fs);
 
-/* ---- the directory ------------------------------------------------------------------------------- */
+/* ---- the directory
+ * ------------------------------------------------------------------------------- */
 
 struct dir_entry {
     char *name; /* TOPIC-PARTITION */
@@ -515,7 +532,7 @@ struct dir_entry {
     int32_t partition;
     struct uuid topic_id; /* of partition.metadata; zero when missing */
     bool on_disk;
-    bool clean; /* closed cleanly since it was last written */
+    bool clean;             /* closed cleanly since it was last written */
     int64_t recovery_point; /* for the checkpoints while no log is open; -1 unknown */
     int64_t high_watermark;
     int64_t start;
@@ -552,7 +569,7 @@ struct log_dir {
     bool failed;
     enum err error;
     struct err_text text;
-    bool clean; /* .kafka_cleanshutdown was found */
+    bool clean;                /* .kafka_cleanshutdown was found */
     struct dir_entry *entries; /* uthash by name */
     struct list tasks;
     struct env_lane *lane;      /* checkpoints, on the commit worker */
@@ -584,12 +601,14 @@ void dir_submit_open(struct log_dir *dir);
 struct dir_entry *dir_entry_of(struct log_dir *dir, const char *topic, int32_t partition);
 void dir_entry_drop(struct log_dir *dir, struct dir_entry *entry);
 void dir_fail(struct log_dir *dir, enum err error, const struct err_text *text);
-/* Asks for the checkpoints of `mask` with the present values; the number says when (checkpoint_done). */
+/* Asks for the checkpoints of `mask` with the present values; the number says when
+ * (checkpoint_done). */
 uint64_t dir_checkpoint(struct log_dir *dir, int mask);
 void dir_init_checkpoints(struct log_dir *dir);
 void dir_start_checkpoints(struct log_dir *dir);
 void dir_stop_checkpoints(struct log_dir *dir);
-/* Makes the three checkpoints' text of the present values; those of `mask` are about to be written. */
+/* Makes the three checkpoints' text of the present values; those of `mask` are about to be written.
+ */
 void dir_checkpoint_texts(struct log_dir *dir, int mask, struct bytes texts[3]);
 enum { CHECKPOINT_ALL = 7 };
 /* Writes them; `mask` says which. */

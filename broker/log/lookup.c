@@ -1,9 +1,10 @@
 /* ListOffsets by time.
  *
- * The first segment whose largest timestamp reaches the one asked for is walked, from the place its time
- * index tells, to the first batch that reaches it; within that batch the records are walked. For the largest
- * timestamp of all (-3) the segment that holds it is walked. Everything at and past limit_offset does not
- * count, so the segment that holds the limit is always walked by what it really has below it. */
+ * The first segment whose largest timestamp reaches the one asked for is walked, from the place its
+ * time index tells, to the first batch that reaches it; within that batch the records are walked.
+ * For the largest timestamp of all (-3) the segment that holds it is walked. Everything at and past
+ * limit_offset does not count, so the segment that holds the limit is always walked by what it
+ * really has below it. */
 #include "broker/log/log_internal.h"
 #include "common/base/assert.h"
 
@@ -41,8 +42,8 @@ static enum err look_in_batch(struct lookup_task *t, const struct scanned *found
 {
     struct record_walk walk;
     struct record record;
-    enum err e = record_walk_init(&walk, found->bytes, found->batch.size, WALK_LIMIT_BYTES,
-                                  &t->task.text);
+    enum err e =
+        record_walk_init(&walk, found->bytes, found->batch.size, WALK_LIMIT_BYTES, &t->task.text);
     if (e != ERR_NONE) {
         return e;
     }
@@ -103,7 +104,8 @@ static enum err look_largest(struct lookup_task *t, struct env_fs *fs)
         if (batch_last_offset(&found.batch) >= t->limit_offset) {
             break;
         }
-        if (batch_last_offset(&found.batch) >= t->start_offset && found.batch.max_timestamp > best) {
+        if (batch_last_offset(&found.batch) >= t->start_offset &&
+            found.batch.max_timestamp > best) {
             best = found.batch.max_timestamp;
             best_at = found.position;
         }
@@ -228,8 +230,8 @@ static void dispatch(struct log *log, struct log_lookup *lookup, int64_t from_ba
     struct lookup_task *task = task_new(sizeof *task, log->dir, log);
     int64_t limit = lookup->limit_offset < log->written ? lookup->limit_offset : log->written;
     size_t i = log_segment_index(log, log->start);
-    while (i < log->segment_count && (log->segments[i]->base_offset < from_base ||
-                                      !worth_it(lookup, log->segments[i]))) {
+    while (i < log->segment_count &&
+           (log->segments[i]->base_offset < from_base || !worth_it(lookup, log->segments[i]))) {
         i++;
     }
     task->lookup = lookup;

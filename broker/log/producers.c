@@ -1,9 +1,10 @@
-/* What idempotent producers wrote last: the last five batches of each producer id, enough to tell a repeat
- * from a gap (KIP-98; Kafka's ProducerStateEntry and ProducerAppendInfo).
+/* What idempotent producers wrote last: the last five batches of each producer id, enough to tell a
+ * repeat from a gap (KIP-98; Kafka's ProducerStateEntry and ProducerAppendInfo).
  *
- * The state runs with the assigned end, so that a repeat of a batch still on its way to disk is seen. When
- * batches are taken back (failed write, truncation) the entries above the cut are dropped. A producer left
- * with nothing although it once held more ("forgot") is known by the log only: then the caller rebuilds. */
+ * The state runs with the assigned end, so that a repeat of a batch still on its way to disk is
+ * seen. When batches are taken back (failed write, truncation) the entries above the cut are
+ * dropped. A producer left with nothing although it once held more ("forgot") is known by the log
+ * only: then the caller rebuilds. */
 #include <limits.h>
 #include <string.h>
 

@@ -1,15 +1,17 @@
 /* The disk queue of a log.
  *
- * Happy path: an append places its batches in the active segment at once (position, index, recents) and
- * queues them; a post at the end of the turn takes all that is queued into one job, which writes each
- * segment's share with one call; the job's news moves `written`. What is appended meanwhile is the next job.
+ * Happy path: an append places its batches in the active segment at once (position, index, recents)
+ * and queues them; a post at the end of the turn takes all that is queued into one job, which
+ * writes each segment's share with one call; the job's news moves `written`. What is appended
+ * meanwhile is the next job.
  *
- * A cut (cut.c) is a barrier: what was queued before and lies below it is written first; what is appended
- * after it waits unplaced in `deferred`, because the position it will get is not known yet.
+ * A cut (cut.c) is a barrier: what was queued before and lies below it is written first; what is
+ * appended after it waits unplaced in `deferred`, because the position it will get is not known
+ * yet.
  *
- * Failure modes: a failed write may have left any part of its bytes in the file. Nothing queued is written
- * any more, the assigned end and the producers go back to what is written, and the log has failed for good;
- * recovery looks at that tail at the next start. */
+ * Failure modes: a failed write may have left any part of its bytes in the file. Nothing queued is
+ * written any more, the assigned end and the producers go back to what is written, and the log has
+ * failed for good; recovery looks at that tail at the next start. */
 #include "broker/log/log_internal.h"
 #include "common/base/assert.h"
 
@@ -44,8 +46,7 @@ static void pending_free(struct pending *pending)
 
 static void drop_list(struct list *list, int64_t offset)
 {
-    LIST_FOREACH(node, list)
-    {
+    LIST_FOREACH(node, list) {
         struct pending *pending = CONTAINER_OF(node, struct pending, node);
         if (batch_last_offset(&pending->batch) >= offset) {
             pending_free(pending);
@@ -59,7 +60,8 @@ void queue_drop(struct log *log, int64_t offset)
     drop_list(&log->deferred, offset);
 }
 
-/* ---- placing ------------------------------------------------------------------------------------ */
+/* ---- placing ------------------------------------------------------------------------------------
+ */
 
 void queue_roll(struct log *log, int64_t base_offset)
 {
@@ -71,8 +73,8 @@ void queue_roll(struct log *log, int64_t base_offset)
         ASSERT(base_offset >= active->end_offset);
         segment_seal_times(active);
         active->sealed = true;
-        /* Only a state that ends exactly here may be kept: one that knows of later batches would call
-         * them duplicates after a crash that lost them. */
+        /* Only a state that ends exactly here may be kept: one that knows of later batches would
+         * call them duplicates after a crash that lost them. */
         if (log->producers_known && list_empty(&log->deferred)) {
             producers_snapshot(&log->producers, &active->snapshot);
         }
@@ -151,7 +153,8 @@ void queue_undefer(struct log *log)
     }
 }
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------------------------------
+ */
 
 static void write_release(struct task *task)
 {
@@ -225,11 +228,11 @@ static void add_to_run(struct write_task *t, struct log *log, struct pending *pe
     struct write_run *run = t->run_count == 0 ? NULL : &t->runs[t->run_count - 1];
     if (run == NULL || run->segment != segment) {
         run = MEM_PUSH(t->runs, t->run_count, t->run_capacity);
-        *run = (struct write_run){.segment = segment,
-                                  .position = pending->position,
-                                  .create = !segment->exists,
-                                  .file = segment->file == NULL ? NULL
-                                                                : env_file_ref(segment->file)};
+        *run =
+            (struct write_run){.segment = segment,
+                               .position = pending->position,
+                               .create = !segment->exists,
+                               .file = segment->file == NULL ? NULL : env_file_ref(segment->file)};
         if (run->file == NULL) {
             run->path = segment_path(log->path, segment->base_offset, ".log");
         }
@@ -243,8 +246,7 @@ static void submit_write(struct log *log)
 {
     struct write_task *task = task_new(sizeof *task, log->dir, log);
     list_init(&task->batches);
-    LIST_FOREACH(node, &log->queue)
-    {
+    LIST_FOREACH(node, &log->queue) {
         add_to_run(task, log, CONTAINER_OF(node, struct pending, node));
     }
     list_splice(&task->batches, &log->queue);
@@ -260,8 +262,8 @@ void queue_submit_rolls(struct log *log)
 {
     for (size_t i = log_first_unsettled(log); i < log->segment_count; i++) {
         struct segment *segment = log->segments[i];
-        if (segment->sealed && !segment->working && segment->exists &&
-            !log->cut_wanted && segment->end_offset <= log->written) {
+        if (segment->sealed && !segment->working && segment->exists && !log->cut_wanted &&
+            segment->end_offset <= log->written) {
             roll_submit(log, segment);
         }
     }
@@ -270,8 +272,7 @@ void queue_submit_rolls(struct log *log)
 static void flush(struct env_post *post)
 {
     struct log *log = CONTAINER_OF(post, struct log, flush_post);
-    if (log->failed || log->writing ||
-        (log->state != LOG_OPEN && log->state != LOG_CLOSING)) {
+    if (log->failed || log->writing || (log->state != LOG_OPEN && log->state != LOG_CLOSING)) {
         return;
     }
     if (list_empty(&log->queue) && cut_step(log)) {

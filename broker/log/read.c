@@ -1,11 +1,11 @@
 /* Reading: a range of whole batches of one segment.
  *
- * Hot: the batches' places are in `recents` and the file is open: answered at once. Cold: a job goes to the
- * index floor (of the index in memory, or by a search in the .index file), walks batch headers and, in
- * passing, warms the range.
+ * Hot: the batches' places are in `recents` and the file is open: answered at once. Cold: a job
+ * goes to the index floor (of the index in memory, or by a search in the .index file), walks batch
+ * headers and, in passing, warms the range.
  *
- * While a job is under way the log may be cut, or the segment deleted: the answer is then looked for anew,
- * from the start. */
+ * While a job is under way the log may be cut, or the segment deleted: the answer is then looked
+ * for anew, from the start. */
 #include "broker/log/log_internal.h"
 #include "common/base/assert.h"
 
@@ -169,8 +169,8 @@ static void read_finished(struct task *task)
         answer(read, ERR_CANCELLED);
         return;
     }
-    bool stale = t->generation != log->generation ||
-                 (task->error != ERR_NONE && read->offset < log->start);
+    bool stale =
+        t->generation != log->generation || (task->error != ERR_NONE && read->offset < log->start);
     if (stale || (task->error == ERR_NONE && t->beyond)) {
         /* Beyond: the offset lies in a gap at this segment's end. */
         if (dispatch(log, read, stale ? -1 : t->base_offset + 1)) {

@@ -1,17 +1,20 @@
-/* What the segments hold: indexes trusted after a clean stop, batches checked one by one after a crash.
+/* What the segments hold: indexes trusted after a clean stop, batches checked one by one after a
+ * crash.
  *
- * Happy path, clean: indexes are loaded, only the last segment's tail is walked, no segment is written.
- * After a crash: segments wholly below the recovery point are taken as after a clean stop; every other is
- * read whole, each CRC checked, its index made anew. The first batch that is not whole and right ends the
- * log there, when that is above everything ever promised (the recovery point and the checkpointed high
- * watermark): a torn tail, cut off. Below the promise it is corruption: nothing is changed and the log does
- * not open. What was read is synced before the log opens: it may so far have been in the page cache only. */
+ * Happy path, clean: indexes are loaded, only the last segment's tail is walked, no segment is
+ * written. After a crash: segments wholly below the recovery point are taken as after a clean stop;
+ * every other is read whole, each CRC checked, its index made anew. The first batch that is not
+ * whole and right ends the log there, when that is above everything ever promised (the recovery
+ * point and the checkpointed high watermark): a torn tail, cut off. Below the promise it is
+ * corruption: nothing is changed and the log does not open. What was read is synced before the log
+ * opens: it may so far have been in the page cache only. */
 #include <string.h>
 
 #include "broker/log/log_internal.h"
 #include "common/base/assert.h"
 
-/* ---- producers ---------------------------------------------------------------------------------- */
+/* ---- producers ----------------------------------------------------------------------------------
+ */
 
 struct feed {
     struct producers *producers;
@@ -126,7 +129,8 @@ static enum err load_producers(struct load *load, struct env_fs *fs, int64_t end
     return e;
 }
 
-/* ---- one segment -------------------------------------------------------------------------------- */
+/* ---- one segment --------------------------------------------------------------------------------
+ */
 
 static int64_t promised(const struct load *load)
 {
@@ -144,7 +148,8 @@ static enum err slurp_index(struct load *load, struct env_fs *fs, int64_t base, 
     return e;
 }
 
-/* Loads the index files of a segment of `size` bytes; ERR_CORRUPT or ERR_NOT_FOUND: to be made anew. */
+/* Loads the index files of a segment of `size` bytes; ERR_CORRUPT or ERR_NOT_FOUND: to be made
+ * anew. */
 static enum err load_index(struct load *load, struct env_fs *fs, int64_t base, int64_t size,
                            struct segment_index *index)
 {
@@ -158,14 +163,16 @@ static enum err load_index(struct load *load, struct env_fs *fs, int64_t base, i
         e = index_decode(index, &offsets, &times, base, size, &load->task.text);
     }
     if (e == ERR_NONE && size > 0 && index->time_count == 0) {
-        e = ERR_NOT_FOUND; /* a closed segment's has a last entry, unless its records have no times */
+        e = ERR_NOT_FOUND; /* a closed segment's has a last entry, unless its records have no times
+                            */
     }
     bytes_free(&offsets);
     bytes_free(&times);
     return e == ERR_TOO_LARGE ? ERR_CORRUPT : e;
 }
 
-/* Facts of a segment whose index can be trusted: the tail behind the last entry is walked by headers. */
+/* Facts of a segment whose index can be trusted: the tail behind the last entry is walked by
+ * headers. */
 static enum err trust_segment(struct load *load, struct env_fs *fs, struct env_file *file,
                               int64_t size, struct segment_facts *facts)
 {
@@ -221,8 +228,8 @@ static enum err write_index(struct load *load, struct env_fs *fs, struct segment
 {
     index_add_time(&facts->index, facts->base_offset, facts->max_timestamp,
                    facts->max_timestamp_offset);
-    enum err e = segment_write_indexes(fs, load->path, facts->base_offset, &facts->index,
-                                       &load->task.text);
+    enum err e =
+        segment_write_indexes(fs, load->path, facts->base_offset, &facts->index, &load->task.text);
     return e == ERR_NONE ? env_fs_sync_dir(fs, load->path, &load->task.text) : e;
 }
 
@@ -250,11 +257,12 @@ static enum err check_segment(struct load *load, struct env_fs *fs, struct env_f
     *whole = e == ERR_NONE;
     if (e == ERR_CORRUPT) {
         if (facts->end_offset < promised(load)) {
-            err_set(&load->task.text,
-                    "%s/%020lld.log is damaged at offset %lld, below offset %lld up to which it was "
-                    "known to be on disk; nothing was changed: %s", load->path,
-                    (long long)facts->base_offset, (long long)facts->end_offset,
-                    (long long)promised(load), why.text);
+            err_set(
+                &load->task.text,
+                "%s/%020lld.log is damaged at offset %lld, below offset %lld up to which it was "
+                "known to be on disk; nothing was changed: %s",
+                load->path, (long long)facts->base_offset, (long long)facts->end_offset,
+                (long long)promised(load), why.text);
             return ERR_CORRUPT;
         }
         return ERR_NONE;
@@ -263,7 +271,8 @@ static enum err check_segment(struct load *load, struct env_fs *fs, struct env_f
     return e;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------------------------------
+ */
 
 static enum err remove_after(struct load *load, struct env_fs *fs, size_t keep)
 {
@@ -290,8 +299,8 @@ static enum err remove_after(struct load *load, struct env_fs *fs, size_t keep)
     return e;
 }
 
-/* A segment that begins past the end of the one before it: with nothing promised in between, the tail of
- * that one was lost and what follows cannot stand. Compaction leaves such gaps by right. */
+/* A segment that begins past the end of the one before it: with nothing promised in between, the
+ * tail of that one was lost and what follows cannot stand. Compaction leaves such gaps by right. */
 static bool torn_between(const struct load *load, size_t i)
 {
     return i > 0 && !load->compacted && load->segment_count > 0 &&
@@ -304,10 +313,11 @@ static enum err gap_is_corrupt(struct load *load, size_t i)
     if (end >= promised(load)) {
         return ERR_NONE;
     }
-    err_set(&load->task.text,
-            "%s/%020lld.log ends at offset %lld, below offset %lld up to which the log was known to "
-            "be on disk; nothing was changed", load->path, (long long)load->bases[i - 1],
-            (long long)end, (long long)promised(load));
+    err_set(
+        &load->task.text,
+        "%s/%020lld.log ends at offset %lld, below offset %lld up to which the log was known to "
+        "be on disk; nothing was changed",
+        load->path, (long long)load->bases[i - 1], (long long)end, (long long)promised(load));
     return ERR_CORRUPT;
 }
 
@@ -338,8 +348,10 @@ static enum err load_one(struct load *load, struct env_fs *fs, size_t i, bool ch
     if (e == ERR_NONE && index_made) {
         e = check_segment(load, fs, file, size, facts, whole);
         if (e == ERR_NONE && !check && !*whole) {
-            err_set(&load->task.text, "%s is damaged at offset %lld although it was closed cleanly; "
-                                      "nothing was changed", path, (long long)facts->end_offset);
+            err_set(&load->task.text,
+                    "%s is damaged at offset %lld although it was closed cleanly; "
+                    "nothing was changed",
+                    path, (long long)facts->end_offset);
             e = ERR_CORRUPT;
         }
     }

@@ -1,5 +1,6 @@
-/* Removing files that nobody needs any more, after a delay, off every other path. Best effort: what is left
- * over (a crash, a close in between) is recognised by its name and removed at the next start. */
+/* Removing files that nobody needs any more, after a delay, off every other path. Best effort: what
+ * is left over (a crash, a close in between) is recognised by its name and removed at the next
+ * start. */
 #include <string.h>
 
 #include "broker/log/log_internal.h"

@@ -1,8 +1,9 @@
 /* Moving the start: DeleteRecords, followers, and retention by time and size.
  *
- * The start moves at once. Segments below it go in three steps: the log-start checkpoint is written, so that
- * no restart finds the start in what is gone; the files are renamed to .deleted, oldest first; after
- * file.delete.delay.ms they are removed. A crash at any point leaves files that the next start removes. */
+ * The start moves at once. Segments below it go in three steps: the log-start checkpoint is
+ * written, so that no restart finds the start in what is gone; the files are renamed to .deleted,
+ * oldest first; after file.delete.delay.ms they are removed. A crash at any point leaves files that
+ * the next start removes. */
 #include <string.h>
 
 #include "broker/log/log_internal.h"
@@ -149,7 +150,8 @@ void log_advance_start(struct log *log, int64_t offset)
     }
 }
 
-/* ---- retention ---------------------------------------------------------------------------------- */
+/* ---- retention ----------------------------------------------------------------------------------
+ */
 
 static int64_t largest_timestamp(const struct segment *segment)
 {

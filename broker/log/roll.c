@@ -1,6 +1,6 @@
-/* What a closed segment still needs, off the request path: its last bytes synced, its indexes and the
- * producers' snapshot on disk, the directory synced. Then it is settled: its index leaves the memory, and
- * the recovery point may pass it. */
+/* What a closed segment still needs, off the request path: its last bytes synced, its indexes and
+ * the producers' snapshot on disk, the directory synced. Then it is settled: its index leaves the
+ * memory, and the recovery point may pass it. */
 #include "broker/log/log_internal.h"
 #include "common/base/assert.h"
 
@@ -11,7 +11,8 @@ struct roll_task {
     struct env_file *file;
     int64_t base_offset;
     int64_t end_offset;
-    /* The arrays are the segment's; they do not change any more, and it stays until this is finished. */
+    /* The arrays are the segment's; they do not change any more, and it stays until this is
+     * finished. */
     struct segment_index index;
     struct bytes snapshot;
 };
@@ -40,8 +41,7 @@ static void roll_run(struct task *task, struct env_fs *fs)
         mem_free(path);
     }
     if (task->error == ERR_NONE) {
-        task->error =
-            segment_write_indexes(fs, t->path, t->base_offset, &t->index, &task->text);
+        task->error = segment_write_indexes(fs, t->path, t->base_offset, &t->index, &task->text);
     }
     if (task->error == ERR_NONE) {
         task->error = env_fs_sync_dir(fs, t->path, &task->text);
@@ -102,7 +102,8 @@ void roll_submit(struct log *log, struct segment *segment)
     task_submit(&task->task, log->bulk_lane);
 }
 
-/* ---- the epoch cache's file --------------------------------------------------------------------- */
+/* ---- the epoch cache's file ---------------------------------------------------------------------
+ */
 
 struct epochs_task {
     struct task task;

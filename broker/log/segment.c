@@ -4,8 +4,8 @@
 #include "broker/log/log_internal.h"
 #include "common/base/assert.h"
 
-const char *const segment_suffixes[] = {".index", ".timeindex", ".txnindex", ".snapshot", ".log",
-                                        NULL};
+const char *const segment_suffixes[] = {".index",    ".timeindex", ".txnindex",
+                                        ".snapshot", ".log",       NULL};
 
 struct segment *segment_new(int64_t base_offset, int64_t created_ms)
 {
@@ -47,7 +47,8 @@ void segment_free(struct segment *segment)
     mem_free(segment);
 }
 
-/* ---- placing ------------------------------------------------------------------------------------ */
+/* ---- placing ------------------------------------------------------------------------------------
+ */
 
 static void place(struct segment_facts *f, const struct batch *batch, int32_t index_interval_bytes)
 {
@@ -97,7 +98,8 @@ void segment_seal_times(struct segment *segment)
                    segment->max_timestamp_offset);
 }
 
-/* ---- files, inside jobs ------------------------------------------------------------------------- */
+/* ---- files, inside jobs -------------------------------------------------------------------------
+ */
 
 enum err segment_walk(struct env_fs *fs, struct env_file *file, int64_t size, int64_t end_offset,
                       bool check_crc, int32_t index_interval_bytes, struct segment_facts *facts,
@@ -117,8 +119,7 @@ enum err segment_walk(struct env_fs *fs, struct env_file *file, int64_t size, in
     enum err e = ERR_NONE;
     while ((e = scan_next(&scan, check_crc, &found, text)) == ERR_NONE) {
         int64_t last_offset = batch_last_offset(&found.batch);
-        if (found.batch.base_offset < facts->end_offset ||
-            last_offset - base_offset > INT32_MAX) {
+        if (found.batch.base_offset < facts->end_offset || last_offset - base_offset > INT32_MAX) {
             err_set(text, "offset %lld at position %lld does not follow %lld",
                     (long long)found.batch.base_offset, (long long)found.position,
                     (long long)facts->end_offset);
@@ -143,8 +144,8 @@ enum err file_write(struct env_fs *fs, const char *path, const void *data, size_
 {
     struct env_file *file = NULL;
     struct env_iov iov = {.data = data, .size = size};
-    enum err e = env_fs_open(fs, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file,
-                             text);
+    enum err e =
+        env_fs_open(fs, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file, text);
     if (e == ERR_NONE && size > 0) {
         e = env_fs_write(fs, file, &iov, 1, 0, text);
     }

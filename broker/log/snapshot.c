@@ -1,7 +1,7 @@
 /* Producer snapshots: Kafka's .snapshot files (ProducerStateManager), version 1.
  *
- * int16 version, uint32 CRC-32C of what follows it, int32 count, then 46 bytes a producer. Only the last
- * batch of a producer is kept. */
+ * int16 version, uint32 CRC-32C of what follows it, int32 count, then 46 bytes a producer. Only the
+ * last batch of a producer is kept. */
 #include <endian.h>
 #include <string.h>
 

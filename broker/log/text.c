@@ -18,7 +18,8 @@ void meta_format(const struct log_dir_meta *meta, struct bytes *out)
                  meta->cluster_id, meta->node_id, uuid_format(&meta->directory_id, id));
 }
 
-/* The next line of [*at, end), copied without its end and without blanks around it. False at the end. */
+/* The next line of [*at, end), copied without its end and without blanks around it. False at the
+ * end. */
 static bool next_line(const char **at, const char *end, char *line, size_t line_size)
 {
     if (*at >= end) {
@@ -113,7 +114,8 @@ enum err meta_parse(const void *data, size_t size, struct log_dir_meta *meta, st
     }
     meta->node_id = (int32_t)node_id;
     if (version != 1 || meta->cluster_id[0] == '\0' || node_id < 0 || !directory) {
-        err_set(text, "version=1, cluster.id, node.id and directory.id are expected, one is missing");
+        err_set(text,
+                "version=1, cluster.id, node.id and directory.id are expected, one is missing");
         return ERR_CORRUPT;
     }
     return ERR_NONE;

@@ -1,5 +1,6 @@
-/* log_export DIR: writes the log directory of a short life into DIR, which must exist, for Kafka's own tools to
- * read: several segments, compressed batches, idempotent producers, epochs, a truncation. */
+/* log_export DIR: writes the log directory of a short life into DIR, which must exist, for Kafka's
+ * own tools to read: several segments, compressed batches, idempotent producers, epochs, a
+ * truncation. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,7 +46,8 @@ int main(int argc, char **argv)
     log_begin_epoch(r->log, 0);
     for (int i = 0; good && i < 900; i++) {
         int producer = (int)rng_below(&r->rng, RIG_PRODUCERS + 1) - 1;
-        good = rig_append(r, 1 + (int)rng_below(&r->rng, 5), rng_below(&r->rng, 400), producer) == 0;
+        good =
+            rig_append(r, 1 + (int)rng_below(&r->rng, 5), rng_below(&r->rng, 400), producer) == 0;
         good = good && (i % 10 != 0 || rig_run(r, (int64_t)rng_below(&r->rng, 100)));
         if (i == 500) {
             rig_truncate(r, r->model.items[r->model.count - 60].base);

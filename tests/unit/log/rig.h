@@ -44,7 +44,7 @@ struct rig {
     bool crashed;
     bool ready;     /* the log is open ... */
     bool unchecked; /* ... but what a crash left was not yet taken into the model */
-    bool answered; /* by the callback last waited for */
+    bool answered;  /* by the callback last waited for */
     enum err error;
     struct err_text text;
     struct log_dir_found found;
@@ -67,7 +67,8 @@ bool rig_wait_durable(struct rig *r);
 bool rig_wait_written(struct rig *r);
 bool rig_run(struct rig *r, int64_t for_ms);
 
-/* One batch of `records`, values of `value_bytes`, by producer 0..RIG_PRODUCERS-1 (-1 none), as leader. */
+/* One batch of `records`, values of `value_bytes`, by producer 0..RIG_PRODUCERS-1 (-1 none), as
+ * leader. */
 int16_t rig_append(struct rig *r, int records, size_t value_bytes, int producer);
 int16_t rig_append_at(struct rig *r, int records, size_t value_bytes, int producer,
                       int64_t timestamp_ms);
@@ -80,8 +81,9 @@ void rig_crash(struct rig *r, enum sim_crash how);
 /* Arms a crash at the k-th file operation. */
 void rig_crash_at(struct rig *r, uint64_t k, enum sim_crash how);
 
-/* Reads all of the open log and compares with the model, which is first brought to what a crash may have
- * left: everything below r->durable as it was, above that a contiguous run of batches once appended. */
+/* Reads all of the open log and compares with the model, which is first brought to what a crash may
+ * have left: everything below r->durable as it was, above that a contiguous run of batches once
+ * appended. */
 bool rig_check(struct rig *r);
 /* The same without a crash in between: every byte. */
 bool rig_check_exact(struct rig *r);

@@ -1,5 +1,5 @@
-/* Crashes at every file operation of a scripted life, and at random ones of random lives: what was reported
- * durable is there, byte for byte; the log opens; it goes on. */
+/* Crashes at every file operation of a scripted life, and at random ones of random lives: what was
+ * reported durable is there, byte for byte; the log opens; it goes on. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,7 +59,8 @@ static bool life(struct rig *r)
         return false;
     }
     assert_true(log_assigned_end(r->log) < end + 12);
-    rig_truncate(r, r->model.items[r->model.count / 2].base); /* segments go, below the checkpoints */
+    rig_truncate(r,
+                 r->model.items[r->model.count / 2].base); /* segments go, below the checkpoints */
     if (!rig_wait_written(r) || !append_some(r, 20) || !rig_wait_durable(r)) {
         return false;
     }
@@ -157,9 +158,10 @@ static void test_random_lives(void **state)
         struct rig *r = rig_new(seed * 7919);
         same_size = seed % 3 == 0;
         if (seed % 2 == 0) {
-            sim_disk_latency(r->node, SIM_SYNC,
-                             (struct sim_latency){.min_us = 100, .max_us = 3000, .slow_one_in = 3,
-                                                  .slow_us = 40000});
+            sim_disk_latency(
+                r->node, SIM_SYNC,
+                (struct sim_latency){
+                    .min_us = 100, .max_us = 3000, .slow_one_in = 3, .slow_us = 40000});
         }
         r->config.segment_bytes = 1500 + (int32_t)rng_below(&r->rng, 6000);
         if (rng_below(&r->rng, 3) == 0) {
@@ -167,7 +169,8 @@ static void test_random_lives(void **state)
             r->config.flush_ms = 50;
         }
         for (int lives = 0; lives < 4; lives++) {
-            rig_crash_at(r, 1 + rng_below(&r->rng, 400), rng_below(&r->rng, 2) ? SIM_KILL : SIM_POWER);
+            rig_crash_at(r, 1 + rng_below(&r->rng, 400),
+                         rng_below(&r->rng, 2) ? SIM_KILL : SIM_POWER);
             if (r->log == NULL && (!rig_open(r) || !rig_check(r))) {
                 if (!r->crashed) {
                     print_message("seed %llu: %s\n", (unsigned long long)seed, r->text.text);
@@ -210,8 +213,8 @@ static bool durable_past_cut(void *ctx)
     return log_durable_end(((struct rig *)ctx)->log) > 4;
 }
 
-/* A sync that began before a cut ends after new batches were written over what it covered: it says nothing
- * about them. */
+/* A sync that began before a cut ends after new batches were written over what it covered: it says
+ * nothing about them. */
 static void test_sync_across_a_cut(void **state)
 {
     (void)state;
@@ -240,10 +243,8 @@ static void test_sync_across_a_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_life_without_crash),
-        cmocka_unit_test(test_kill_everywhere),
-        cmocka_unit_test(test_power_everywhere),
-        cmocka_unit_test(test_sync_across_a_cut),
+        cmocka_unit_test(test_life_without_crash), cmocka_unit_test(test_kill_everywhere),
+        cmocka_unit_test(test_power_everywhere),   cmocka_unit_test(test_sync_across_a_cut),
         cmocka_unit_test(test_random_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

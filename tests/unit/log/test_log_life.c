@@ -233,7 +233,8 @@ static void test_retention(void **state)
     rig_free(r);
 }
 
-/* A bit that flips below what was promised stops the opening, names the place and changes nothing. */
+/* A bit that flips below what was promised stops the opening, names the place and changes nothing.
+ */
 static void test_corruption_is_not_a_torn_tail(void **state)
 {
     (void)state;
@@ -340,7 +341,8 @@ static void test_start_is_kept(void **state)
     rig_free(r);
 }
 
-/* Without a sync the high watermark may run ahead of the disk; the checkpoint must not promise it. */
+/* Without a sync the high watermark may run ahead of the disk; the checkpoint must not promise it.
+ */
 static void test_high_watermark_is_no_promise(void **state)
 {
     (void)state;

@@ -131,8 +131,9 @@ static void test_checkpoint(void **state)
             checkpoint_free(&back);
         }
     }
-    static const char *const bad[] = {"1\n0\n", "0\n1\n", "0\n1\na b 3\n", "0\n1\na 1 -3\n",
-                                      "0\n0\na 1 3\n", "0\n-1\n", "", "0\n1\na 1 3 4 x\n0"};
+    static const char *const bad[] = {
+        "1\n0\n",  "0\n1\n", "0\n1\na b 3\n",     "0\n1\na 1 -3\n", "0\n0\na 1 3\n",
+        "0\n-1\n", "",       "0\n1\na 1 3 4 x\n0"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(checkpoint_parse(bad[i], strlen(bad[i]), &back, &why), ERR_CORRUPT);
         assert_non_null(strstr(why.text, "line "));
@@ -144,8 +145,9 @@ static void test_checkpoint(void **state)
 static void test_meta(void **state)
 {
     (void)state;
-    static const char kafka[] = "#\n#Sun Nov 22 20:00:00 UTC 2026\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\n"
-                                "directory.id=AAAAAAAAAAAAAAAAAAAAKg\nnode.id=7\nversion=1\n";
+    static const char kafka[] =
+        "#\n#Sun Nov 22 20:00:00 UTC 2026\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\n"
+        "directory.id=AAAAAAAAAAAAAAAAAAAAKg\nnode.id=7\nversion=1\n";
     struct log_dir_meta meta;
     struct err_text text = {{0}};
     assert_int_equal(meta_parse(kafka, sizeof kafka - 1, &meta, &text), ERR_NONE);
@@ -213,7 +215,8 @@ static void test_producer_rules(void **state)
                      KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER); /* the sixth last is forgotten */
     assert_int_equal(check(&p, batch_of(1, 3, 15, 1, 14), &duplicate),
                      KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
-    assert_int_equal(check(&p, batch_of(1, 2, 14, 1, 14), &duplicate), KAFKA_INVALID_PRODUCER_EPOCH);
+    assert_int_equal(check(&p, batch_of(1, 2, 14, 1, 14), &duplicate),
+                     KAFKA_INVALID_PRODUCER_EPOCH);
     assert_int_equal(check(&p, batch_of(1, 4, 14, 1, 14), &duplicate),
                      KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
     assert_int_equal(check(&p, batch_of(1, 4, 0, 1, 14), &duplicate), KAFKA_NONE);
@@ -251,11 +254,12 @@ static void test_producer_truncate(void **state)
 static void test_snapshot_bytes(void **state)
 {
     (void)state;
-    /* version 1, CRC, 1 entry: id 1000, epoch 2, sequence 9, offset 99, delta 4, time 5000, -1, -1 */
-    static const uint8_t body[] = {0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3, 0xe8, 0, 2, 0, 0, 0, 9,
-                                   0, 0, 0, 0, 0, 0, 0, 99, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0x13, 0x88,
-                                   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                   0xff};
+    /* version 1, CRC, 1 entry: id 1000, epoch 2, sequence 9, offset 99, delta 4, time 5000, -1, -1
+     */
+    static const uint8_t body[] = {
+        0, 0, 0,    1,    0,    0,    0,    0,    0,    0,    3,    0xe8, 0,    2,    0,    0,   0,
+        9, 0, 0,    0,    0,    0,    0,    0,    99,   0,    0,    0,    4,    0,    0,    0,   0,
+        0, 0, 0x13, 0x88, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     struct producers p = {0};
     struct bytes out = {0};
     struct producer_append a = batch_of(1000, 2, 5, 5, 95);
@@ -286,10 +290,14 @@ static void test_snapshot_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_index_floor),       cmocka_unit_test(test_index_bytes),
-        cmocka_unit_test(test_epochs),            cmocka_unit_test(test_checkpoint),
-        cmocka_unit_test(test_meta),              cmocka_unit_test(test_producer_rules),
-        cmocka_unit_test(test_producer_truncate), cmocka_unit_test(test_snapshot_bytes),
+        cmocka_unit_test(test_index_floor),
+        cmocka_unit_test(test_index_bytes),
+        cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_meta),
+        cmocka_unit_test(test_producer_rules),
+        cmocka_unit_test(test_producer_truncate),
+        cmocka_unit_test(test_snapshot_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
