@@ -45,7 +45,8 @@ enum err batch_parse_header(const void *data, size_t size, struct batch *out, st
         err_set(text, "record batch of magic %d, expected 2", out->magic);
         return ERR_UNSUPPORTED;
     }
-    if (length < BATCH_HEADER_BYTES - BATCH_PREFIX_BYTES || length > INT32_MAX - BATCH_PREFIX_BYTES) {
+    if (length < BATCH_HEADER_BYTES - BATCH_PREFIX_BYTES ||
+        length > INT32_MAX - BATCH_PREFIX_BYTES) {
         err_set(text, "record batch with a length of %d bytes", length);
         return ERR_CORRUPT;
     }
@@ -72,6 +73,7 @@ enum err batch_parse(const void *data, size_t size, struct batch *out, struct er
 bool batch_crc_ok(const void *data, const struct batch *b)
 {
     const uint8_t *at = data;
+    ASSERT(b->size >= BATCH_HEADER_BYTES);
     return crc32c(at + BATCH_CRC_START, b->size - BATCH_CRC_START) == b->crc;
 }
 
@@ -81,6 +83,10 @@ int16_t batch_check_produced(const struct batch *b, const char **message)
     if (batch_codec(b) > BATCH_ZSTD) {
         *message = "unknown compression type";
         return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+    }
+    if (b->attributes & BATCH_LOG_APPEND_TIME) {
+        *message = "producers may not set the timestamp type to LogAppendTime";
+        return KAFKA_INVALID_TIMESTAMP;
     }
     if (b->attributes & BATCH_CONTROL) {
         *message = "clients may not write control batches";
@@ -99,6 +105,7 @@ int16_t batch_check_produced(const struct batch *b, const char **message)
 
 void batch_set_base_offset(void *data, int64_t base_offset)
 {
+    ASSERT(base_offset >= 0);
     put(data, (uint64_t)base_offset, 8);
 }
 
@@ -110,6 +117,7 @@ void batch_set_leader_epoch(void *data, int32_t leader_epoch)
 void batch_set_append_time(void *data, const struct batch *b, int64_t append_time_ms)
 {
     uint8_t *at = data;
+    ASSERT(b->size >= BATCH_HEADER_BYTES);
     put(at + 21, (uint64_t)(b->attributes | BATCH_LOG_APPEND_TIME), 2);
     put(at + 35, (uint64_t)append_time_ms, 8);
     put(at + 17, crc32c(at + BATCH_CRC_START, b->size - BATCH_CRC_START), 4);

@@ -1,5 +1,6 @@
-/* batch: the record batch of magic 2 (KIP-98), 61 bytes of header and then records, the unit that producers
- * send, logs store and fetches return. Offsets and timestamps are Kafka's (DefaultRecordBatch). */
+/* batch: the record batch of magic 2 (KIP-98), 61 bytes of header and then records, the unit that
+ * producers send, logs store and fetches return. Offsets and timestamps are Kafka's
+ * (DefaultRecordBatch). */
 #ifndef COMMON_WIRE_BATCH_H
 #define COMMON_WIRE_BATCH_H
 
@@ -57,17 +58,20 @@ static inline enum batch_codec batch_codec(const struct batch *b)
 /* Sequence of the last record: Kafka's wrap from INT32_MAX to 0. -1 without a sequence. */
 int32_t batch_last_sequence(const struct batch *b);
 
-/* Reads a header from the first `size` bytes of `data`; the body need not be there. ERR_TRUNCATED: fewer than
- * BATCH_HEADER_BYTES. ERR_CORRUPT: a length below the header's, negative offsets or counts; ERR_UNSUPPORTED:
- * another magic. */
-enum err batch_parse_header(const void *data, size_t size, struct batch *out, struct err_text *text);
+/* Reads a header from the first `size` bytes of `data`; the body need not be there. ERR_TRUNCATED:
+ * fewer than BATCH_HEADER_BYTES. ERR_CORRUPT: a length below the header's, negative offsets or
+ * counts; ERR_UNSUPPORTED: another magic. */
+enum err batch_parse_header(const void *data, size_t size, struct batch *out,
+                            struct err_text *text);
 /* As above, and the whole batch must lie within `size` (else ERR_TRUNCATED). */
 enum err batch_parse(const void *data, size_t size, struct batch *out, struct err_text *text);
 /* `data` holds the whole batch, as batch_parse checked. */
 bool batch_crc_ok(const void *data, const struct batch *b);
 
-/* What a broker demands of a batch from a producer, as far as the header tells (LogValidator). Returns Kafka's
- * code; *message gets static words for the client. The CRC is not looked at. */
+/* What a broker demands of a batch from a producer, as far as the header tells (LogValidator).
+ * Returns Kafka's code; *message gets static words for the client. The CRC is not looked at. One
+ * rule is stricter than Kafka's: a timestamp type of LogAppendTime is refused everywhere, where
+ * Kafka sets it back on topics of CreateTime. */
 int16_t batch_check_produced(const struct batch *b, const char **message);
 
 /* In place, outside the CRC. */
@@ -76,7 +80,8 @@ void batch_set_leader_epoch(void *data, int32_t leader_epoch);
 /* Makes it a batch of log append time: type bit and maxTimestamp set, CRC computed anew. */
 void batch_set_append_time(void *data, const struct batch *b, int64_t append_time_ms);
 
-/* ---- records ---------------------------------------------------------------------------------- */
+/* ---- records ----------------------------------------------------------------------------------
+ */
 
 struct record_header {
     struct wire_str key;
@@ -104,7 +109,8 @@ struct record_walk {
  * ERR_UNSUPPORTED (codec). On error nothing needs freeing. */
 enum err record_walk_init(struct record_walk *w, const void *data, size_t size, size_t limit_bytes,
                           struct err_text *text);
-/* False at the end or at the first malformed record (then w->in.error is set). */
+/* False at the end or at the first malformed record (then w->in.error is set). A record's lengths
+ * must fill it exactly, its offset must be the batch's, and no bytes may follow the last one. */
 bool record_walk_next(struct record_walk *w, struct record *out);
 bool record_next_header(struct record *r, struct record_header *out);
 void record_walk_free(struct record_walk *w);
@@ -121,7 +127,8 @@ enum control_type {
 };
 int16_t record_control_type(struct wire_bytes key);
 
-/* ---- building --------------------------------------------------------------------------------- */
+/* ---- building ---------------------------------------------------------------------------------
+ */
 
 struct batch_builder {
     /* set before batch_build */
@@ -148,7 +155,8 @@ void batch_builder_add(struct batch_builder *b, int64_t timestamp_ms, struct wir
                        int32_t header_count);
 /* Bytes a batch of what was added so far takes, uncompressed. */
 size_t batch_builder_size(const struct batch_builder *b);
-/* Appends the batch to `out` and empties the builder. At least one record must have been added. */
+/* Appends the batch to `out` and empties the builder. At least one record must have been added.
+ * ERR_TOO_LARGE when it would not fit 31 bits; the builder then keeps its records. */
 enum err batch_build(struct batch_builder *b, struct bytes *out, struct err_text *text);
 
 #endif

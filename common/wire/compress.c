@@ -27,11 +27,13 @@ static enum err too_large(struct err_text *text, const char *codec, size_t limit
     return ERR_TOO_LARGE;
 }
 
-/* Room for one more step of output: no more than the limit lets through, plus one byte to notice excess. */
+/* Room for one more step of output: no more than the limit lets through, plus one byte to notice
+ * excess. */
 static uint8_t *step_room(struct bytes *out, size_t start, size_t limit_bytes, size_t *room)
 {
-    size_t left = limit_bytes - (out->size - start) + 1;
-    *room = left < STEP_BYTES ? left : STEP_BYTES;
+    ASSERT(out->size - start <= limit_bytes);
+    size_t left = limit_bytes - (out->size - start);
+    *room = left < STEP_BYTES ? left + 1 : STEP_BYTES;
     return bytes_extend(out, *room);
 }
 
@@ -41,7 +43,8 @@ static enum err gzip_pack(const void *data, size_t size, struct bytes *out, stru
 {
     z_stream z = {0};
     ASSERT(size <= UINT_MAX);
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) !=
+        Z_OK) {
         return corrupt(text, "gzip", "deflate does not start");
     }
     size_t bound = deflateBound(&z, (uLong)size);
@@ -107,9 +110,9 @@ static enum err xerial_pack(const uint8_t *data, size_t size, struct bytes *out)
         size_t packed = snappy_max_compressed_length(step);
         size_t where = out->size;
         bytes_extend(out, 4 + packed);
-        snappy_status status = snappy_compress((const char *)data + at, step,
-                                               (char *)out->data + where + 4, &packed);
-        ASSERT(status == SNAPPY_OK);
+        snappy_status status =
+            snappy_compress((const char *)data + at, step, (char *)out->data + where + 4, &packed);
+        ASSERT(status == SNAPPY_OK && packed <= UINT32_MAX);
         put32(out->data + where, (uint32_t)packed);
         out->size = where + 4 + packed;
     }
@@ -120,6 +123,7 @@ static enum err snappy_block(const uint8_t *data, size_t size, size_t limit_byte
                              struct bytes *out, struct err_text *text)
 {
     size_t plain = 0;
+    ASSERT(out->size - start <= limit_bytes);
     if (snappy_uncompressed_length((const char *)data, size, &plain) != SNAPPY_OK) {
         return corrupt(text, "snappy", "malformed block");
     }
@@ -170,10 +174,14 @@ static enum err snappy_unpack(const uint8_t *data, size_t size, size_t limit_byt
 
 static enum err lz4_pack(const void *data, size_t size, struct bytes *out, struct err_text *text)
 {
-    size_t bound = LZ4F_compressFrameBound(size, NULL);
+    /* Kafka's Java client reads frames of independent blocks only; LZ4F's default is linked ones.
+     */
+    const LZ4F_preferences_t prefs = {
+        .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent}};
+    size_t bound = LZ4F_compressFrameBound(size, &prefs);
     size_t before = out->size;
     uint8_t *to = bytes_extend(out, bound);
-    size_t n = LZ4F_compressFrame(to, bound, data, size, NULL);
+    size_t n = LZ4F_compressFrame(to, bound, data, size, &prefs);
     if (LZ4F_isError(n)) {
         out->size = before;
         return corrupt(text, "lz4", LZ4F_getErrorName(n));
@@ -206,7 +214,7 @@ static enum err lz4_unpack(const uint8_t *data, size_t size, size_t limit_bytes,
         at += took;
         stuck = took == 0 && wrote == 0;
     }
-    bool done = hint == 0;
+    bool done = hint == 0 && at == size;
     LZ4F_freeDecompressionContext(ctx);
     if (out->size - start > limit_bytes) {
         return too_large(text, "lz4", limit_bytes);
@@ -264,7 +272,7 @@ static enum err zstd_unpack(const void *data, size_t size, size_t limit_bytes, s
 /* ---- by codec ---- */
 
 enum err batch_compress(enum batch_codec codec, const void *data, size_t size, struct bytes *out,
-                  struct err_text *text)
+                        struct err_text *text)
 {
     switch (codec) {
     case BATCH_NONE:
@@ -284,7 +292,7 @@ enum err batch_compress(enum batch_codec codec, const void *data, size_t size, s
 }
 
 enum err batch_decompress(enum batch_codec codec, const void *data, size_t size, size_t limit_bytes,
-                    struct bytes *out, struct err_text *text)
+                          struct bytes *out, struct err_text *text)
 {
     switch (codec) {
     case BATCH_NONE:

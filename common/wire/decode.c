@@ -1,8 +1,8 @@
-/* Decoding by table. Nothing declared is trusted: a count is held against the bytes that are left, at the
- * fewest an element can take, before anything is allocated for it, and all a message allocates is held
- * against WIRE_DECODE_BYTES_PER_BYTE times its encoded size. No element of ours is larger than that many
- * times its fewest bytes, so a sound message never meets that limit; a count that lies about a nested array
- * does. Depth is that of the tables, which we wrote. */
+/* Decoding by table. Nothing declared is trusted: a count is held against the bytes that are left,
+ * at the fewest an element can take, before anything is allocated for it, and all a message
+ * allocates is held against WIRE_DECODE_BYTES_PER_BYTE times its encoded size. No element of ours
+ * is larger than that many times its fewest bytes, so a sound message never meets that limit; a
+ * count that lies about a nested array does. Depth is that of the tables, which we wrote. */
 #include <string.h>
 
 #include "common/base/assert.h"
@@ -30,8 +30,8 @@ static void fail(struct decoder *d, enum err error)
     }
 }
 
-/* Of something whose elements take at least `least` bytes each. -1 for null, which only a nullable field
- * may be. */
+/* Of something whose elements take at least `least` bytes each. -1 for null, which only a nullable
+ * field may be. */
 static int32_t get_length(struct decoder *d, const struct wire_field *f, bool compact, size_t width,
                           size_t least)
 {

@@ -1,5 +1,5 @@
-/* Encoding by table. What a version lacks is left out; when it holds something that may not be dropped
- * silently the message cannot be said in that version (ERR_UNSUPPORTED). */
+/* Encoding by table. What a version lacks is left out; when it holds something that may not be
+ * dropped silently the message cannot be said in that version (ERR_UNSUPPORTED). */
 #include <string.h>
 
 #include "common/base/assert.h"

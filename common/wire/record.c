@@ -23,7 +23,8 @@ enum err record_walk_init(struct record_walk *w, const void *data, size_t size, 
         w->in = wire_in_of(records, packed);
         return ERR_NONE;
     }
-    error = batch_decompress(batch_codec(&w->batch), records, packed, limit_bytes, &w->unpacked, text);
+    error =
+        batch_decompress(batch_codec(&w->batch), records, packed, limit_bytes, &w->unpacked, text);
     if (error != ERR_NONE) {
         bytes_free(&w->unpacked);
         return error;
@@ -49,6 +50,9 @@ static struct wire_bytes get_sized(struct wire_in *in)
 
 bool record_walk_next(struct record_walk *w, struct record *out)
 {
+    if (w->left == 0 && wire_in_left(&w->in) > 0) {
+        w->in.error = ERR_CORRUPT; /* the header counts fewer records than there are */
+    }
     if (w->left == 0 || w->in.error != ERR_NONE) {
         return false;
     }
@@ -64,10 +68,13 @@ bool record_walk_next(struct record_walk *w, struct record *out)
     wire_get_i8(&body);
     int64_t timestamp_delta = wire_get_varint(&body);
     int64_t offset_delta = wire_get_varint(&body);
+    if (body.error == ERR_NONE && (offset_delta < 0 || offset_delta > w->batch.last_offset_delta)) {
+        body.error = ERR_CORRUPT;
+    }
     out->timestamp = w->batch.attributes & BATCH_LOG_APPEND_TIME
                          ? w->batch.max_timestamp
                          : (int64_t)((uint64_t)w->batch.base_timestamp + (uint64_t)timestamp_delta);
-    out->offset = (int64_t)((uint64_t)w->batch.base_offset + (uint64_t)offset_delta);
+    out->offset = w->batch.base_offset + (body.error == ERR_NONE ? offset_delta : 0);
     out->key = get_sized(&body);
     out->value = get_sized(&body);
     int64_t headers = wire_get_varint(&body);
@@ -117,6 +124,9 @@ int16_t record_control_type(struct wire_bytes key)
 
 /* ---- building ---- */
 
+/* So that the whole batch, in front of which stands no more than its header, fits int32. */
+enum { BATCH_RECORDS_MAX_BYTES = INT32_MAX - BATCH_HEADER_BYTES };
+
 void batch_builder_init(struct batch_builder *b)
 {
     *b = (struct batch_builder){
@@ -141,6 +151,8 @@ void batch_builder_add(struct batch_builder *b, int64_t timestamp_ms, struct wir
                        int32_t header_count)
 {
     ASSERT(header_count == 0 || headers != NULL);
+    ASSERT(key.size >= -1 && value.size >= -1 && header_count >= 0);
+    ASSERT(b->count < INT32_MAX);
     if (b->count == 0) {
         b->base_timestamp = timestamp_ms;
         b->max_timestamp = timestamp_ms;
@@ -148,12 +160,13 @@ void batch_builder_add(struct batch_builder *b, int64_t timestamp_ms, struct wir
     b->max_timestamp = timestamp_ms > b->max_timestamp ? timestamp_ms : b->max_timestamp;
     struct wire_out body = {0};
     wire_put_i8(&body, 0);
-    wire_put_varint(&body, timestamp_ms - b->base_timestamp);
+    wire_put_varint(&body, (int64_t)((uint64_t)timestamp_ms - (uint64_t)b->base_timestamp));
     wire_put_varint(&body, b->count);
     put_sized(&body, key.data, key.size);
     put_sized(&body, value.data, value.size);
     wire_put_varint(&body, header_count);
     for (int32_t i = 0; i < header_count; i++) {
+        ASSERT(headers[i].key.size >= 0);
         put_sized(&body, headers[i].key.data, headers[i].key.size);
         put_sized(&body, headers[i].value.data, headers[i].value.size);
     }
@@ -170,7 +183,8 @@ size_t batch_builder_size(const struct batch_builder *b)
 
 enum err batch_build(struct batch_builder *b, struct bytes *out, struct err_text *text)
 {
-    ASSERT(b->count > 0);
+    ASSERT(b->count > 0 && b->base_offset >= 0);
+    ASSERT((b->flags & ~(BATCH_TRANSACTIONAL | BATCH_CONTROL)) == 0);
     struct bytes packed = {0};
     const struct bytes *records = &b->records.bytes;
     if (b->codec != BATCH_NONE) {
@@ -180,6 +194,12 @@ enum err batch_build(struct batch_builder *b, struct bytes *out, struct err_text
             return error;
         }
         records = &packed;
+    }
+    if (records->size > BATCH_RECORDS_MAX_BYTES) {
+        err_set(text, "record batch of %zu bytes of records: its length must fit 31 bits",
+                records->size);
+        bytes_free(&packed);
+        return ERR_TOO_LARGE;
     }
     size_t start = out->size;
     struct wire_out w = {.bytes = *out};
@@ -197,8 +217,8 @@ enum err batch_build(struct batch_builder *b, struct bytes *out, struct err_text
     wire_put_i32(&w, b->base_sequence);
     wire_put_i32(&w, b->count);
     wire_put_raw(&w, records->data, records->size);
-    uint32_t crc = crc32c(w.bytes.data + start + BATCH_CRC_START,
-                          w.bytes.size - start - BATCH_CRC_START);
+    uint32_t crc =
+        crc32c(w.bytes.data + start + BATCH_CRC_START, w.bytes.size - start - BATCH_CRC_START);
     wire_patch_i32(&w, start + 17, (int32_t)crc);
     *out = w.bytes;
     bytes_free(&packed);

@@ -5,17 +5,27 @@
 #include "common/wire/wire.h"
 
 enum wire_kind {
-    WIRE_KIND_BOOL, WIRE_KIND_I8, WIRE_KIND_I16, WIRE_KIND_U16, WIRE_KIND_I32, WIRE_KIND_U32,
-    WIRE_KIND_I64, WIRE_KIND_F64, WIRE_KIND_UUID, WIRE_KIND_STR, WIRE_KIND_BYTES,
-    WIRE_KIND_RECORDS, WIRE_KIND_STRUCT
+    WIRE_KIND_BOOL,
+    WIRE_KIND_I8,
+    WIRE_KIND_I16,
+    WIRE_KIND_U16,
+    WIRE_KIND_I32,
+    WIRE_KIND_U32,
+    WIRE_KIND_I64,
+    WIRE_KIND_F64,
+    WIRE_KIND_UUID,
+    WIRE_KIND_STR,
+    WIRE_KIND_BYTES,
+    WIRE_KIND_RECORDS,
+    WIRE_KIND_STRUCT
 };
 
 enum wire_field_flags {
     WIRE_ARRAY = 1 << 0,
-    WIRE_POINTER = 1 << 1,      /* a struct that may be null */
-    WIRE_IGNORABLE = 1 << 2,    /* silently left out where the version cannot carry it */
+    WIRE_POINTER = 1 << 1,   /* a struct that may be null */
+    WIRE_IGNORABLE = 1 << 2, /* silently left out where the version cannot carry it */
     WIRE_DEFAULT_NULL = 1 << 3,
-    WIRE_OLD_STRING = 1 << 4    /* int16 length even in a flexible version (the header's client id) */
+    WIRE_OLD_STRING = 1 << 4 /* int16 length even in a flexible version (the header's client id) */
 };
 
 struct wire_field {
@@ -26,9 +36,9 @@ struct wire_field {
     int16_t null_min, null_max; /* versions in which it may be null */
     int16_t tag;                /* -1: not tagged */
     int16_t tag_min, tag_max;   /* versions in which it is tagged */
-    uint16_t least_bytes;       /* of an array: the fewest bytes one element takes, in any version */
-    uint32_t offset;            /* in the C struct */
-    int64_t number;             /* default of bool, int, float */
+    uint16_t least_bytes; /* of an array: the fewest bytes one element takes, in any version */
+    uint32_t offset;      /* in the C struct */
+    int64_t number;       /* default of bool, int, float */
     const struct wire_struct *type;
 };
 

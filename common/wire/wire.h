@@ -1,12 +1,13 @@
 /* wire: the Kafka protocol's encoding, as tables.
  *
  * Every message is a plain C struct and a table of its fields, both generated from schema/NAME.msg
- * (common/wire/schema/README.md has the notation). One encoder and one decoder walk the tables at any
- * version, flexible or not (KIP-482). Generated header: "common/wire/messages.h".
+ * (common/wire/schema/README.md has the notation). One encoder and one decoder walk the tables at
+ * any version, flexible or not (KIP-482). Generated header: "common/wire/messages.h".
  *
- * Shapes: the struct of message fetch_request is `struct fetch_request`; its inner struct type topic is
- * `struct fetch_request_topic`; fields are Kafka's names in snake_case; an array field `topics` is
- * `struct { struct fetch_request_topic *items; int32_t count; } topics` with count -1 for null. */
+ * Shapes: the struct of message fetch_request is `struct fetch_request`; its inner struct type
+ * topic is `struct fetch_request_topic`; fields are Kafka's names in snake_case; an array field
+ * `topics` is `struct { struct fetch_request_topic *items; int32_t count; } topics` with count -1
+ * for null. */
 #ifndef COMMON_WIRE_WIRE_H
 #define COMMON_WIRE_WIRE_H
 
@@ -30,9 +31,9 @@ struct wire_bytes {
     int32_t size; /* -1 is null */
 };
 
-/* A field of type records. Decoded: bytes inside the input. To encode: `data`, or, when `splice` is not
- * NULL, only the length `size` is written and wire_out remembers where, so that the sender can put a
- * file range there without copying it. */
+/* A field of type records. Decoded: bytes inside the input. To encode: `data`, or, when `splice` is
+ * not NULL, only the length `size` is written and wire_out remembers where, so that the sender can
+ * put a file range there without copying it. */
 struct wire_records {
     const uint8_t *data;
     int32_t size; /* -1 is null */
@@ -46,7 +47,8 @@ bool wire_str_equal(struct wire_str a, struct wire_str b);
 /* NUL-terminated copy in the arena; NULL for null. Embedded NULs are kept as they are. */
 char *wire_str_dup(struct arena *a, struct wire_str s);
 
-/* ---- cursors: sticky errors, check once at the end -------------------------------------------- */
+/* ---- cursors: sticky errors, check once at the end --------------------------------------------
+ */
 
 /* Reads at `at`; after the first error every read returns zero and moves nothing. */
 struct wire_in {
@@ -95,7 +97,8 @@ void wire_put_uuid(struct wire_out *out, struct uuid u);
 /* Overwrites four bytes at `at`. */
 void wire_patch_i32(struct wire_out *out, size_t at, int32_t v);
 
-/* ---- messages --------------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------------------
+ */
 
 struct wire_message; /* the table; one per message, named wire_NAME, e.g. wire_fetch_request */
 struct wire_struct;  /* the table of an inner struct, e.g. wire_struct_fetch_response_partition */
@@ -108,23 +111,24 @@ size_t wire_message_size(const struct wire_message *m); /* sizeof the struct */
 
 /* Sets every field to its schema default (0, empty string or empty array where none is given). */
 void wire_defaults(const struct wire_message *m, void *msg);
-/* The same for an element of an array or a nullable struct. One that is only zeroed may hold what is not a
- * default (a leader epoch of 0 where none is -1): it is then sent where it is tagged, and refused where the
- * version lacks it. */
+/* The same for an element of an array or a nullable struct. One that is only zeroed may hold what
+ * is not a default (a leader epoch of 0 where none is -1): it is then sent where it is tagged, and
+ * refused where the version lacks it. */
 void wire_struct_defaults(const struct wire_struct *type, void *at);
 
-/* Appends `msg` at `version`, which must be in range (ASSERT). Fields the version lacks are left out.
- * ERR_UNSUPPORTED when a field that is not ignorable holds something the version cannot carry, or a string is
- * longer than INT16_MAX; `out` is then as it was before. */
+/* Appends `msg` at `version`, which must be in range (ASSERT). Fields the version lacks are left
+ * out. ERR_UNSUPPORTED when a field that is not ignorable holds something the version cannot carry,
+ * or a string is longer than INT16_MAX; `out` is then as it was before. */
 enum err wire_encode(const struct wire_message *m, int16_t version, const void *msg,
                      struct wire_out *out);
 
 /* A decoded message allocates at most this many bytes per byte of input, and EXTRA. */
 enum { WIRE_DECODE_BYTES_PER_BYTE = 32, WIRE_DECODE_BYTES_EXTRA = 4096 };
 
-/* Fills `msg` (every field: what the version lacks gets its default). Strings, bytes and records point
- * into the input; arrays come from the arena, bounded by what the input can hold. Unknown tagged fields
- * are skipped in place. Bytes left over are the caller's to judge (wire_in_left). Returns in->error. */
+/* Fills `msg` (every field: what the version lacks gets its default). Strings, bytes and records
+ * point into the input; arrays come from the arena, bounded by what the input can hold. Unknown
+ * tagged fields are skipped in place. Bytes left over are the caller's to judge (wire_in_left).
+ * Returns in->error. */
 enum err wire_decode(const struct wire_message *m, int16_t version, struct wire_in *in, void *msg,
                      struct arena *arena);
 
@@ -134,7 +138,8 @@ const struct wire_message *const *wire_message_all(size_t *count);
 /* The metadata record of that type (WIRE_RECORD_...); NULL when we have no schema for it. */
 const struct wire_message *wire_record_of(int16_t type);
 
-/* ---- APIs ------------------------------------------------------------------------------------- */
+/* ---- APIs -------------------------------------------------------------------------------------
+ */
 
 struct wire_api {
     int16_t key;
@@ -144,7 +149,8 @@ struct wire_api {
     int16_t latest_unstable; /* -1, or the version not to be advertised */
 };
 
-/* What ApiVersions says of it; the minimum of Produce is lower than what is served (KAFKA-18659). */
+/* What ApiVersions says of it; the minimum of Produce is lower than what is served (KAFKA-18659).
+ */
 int16_t wire_api_advertised_min(const struct wire_api *api);
 int16_t wire_api_advertised_max(const struct wire_api *api);
 
@@ -153,7 +159,8 @@ const struct wire_api *wire_api_of(int16_t key);
 /* Every API known, in key order; *count gets how many. */
 const struct wire_api *wire_api_all(size_t *count);
 
-/* Request header v1 or v2, response header v0 or v1 (v0 always for ApiVersions): KIP-482, KIP-511. */
+/* Request header v1 or v2, response header v0 or v1 (v0 always for ApiVersions): KIP-482, KIP-511.
+ */
 struct wire_request_header {
     int16_t api_key;
     int16_t api_version;

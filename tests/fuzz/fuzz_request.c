@@ -1,7 +1,7 @@
 /* A stream of bytes as a broker gets it: frames, request headers, request bodies of every version.
  *
- * Whatever it is, nothing is read beyond it and what is allocated stays within what wire.h promises; a body that can be
- * read can be said again, and then reads the same. */
+ * Whatever it is, nothing is read beyond it and what is allocated stays within what wire.h
+ * promises; a body that can be read can be said again, and then reads the same. */
 #include <stddef.h>
 #include <stdint.h>
 

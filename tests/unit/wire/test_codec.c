@@ -1,4 +1,5 @@
-/* Every message at every version: what is encoded decodes to the same, what is cut or bent does no harm. */
+/* Every message at every version: what is encoded decodes to the same, what is cut or bent does no
+ * harm. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Messages beside their bytes, written by hand from the rules of the protocol (KIP-482 and the field lists of
- * each API): the codec is held against something that is not the codec. */
+/* Messages beside their bytes, written by hand from the rules of the protocol (KIP-482 and the
+ * field lists of each API): the codec is held against something that is not the codec. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,12 +12,15 @@
 #include "tests/unit/wire/hex.h"
 #include "tests/unit/wire/walk.h"
 
-#define ID     "00112233445566778899aabbccddeeff"
-#define NO_ID  "00000000000000000000000000000000"
-#define ONE(x) {.items = (x), .count = 1}
+#define ID    "00112233445566778899aabbccddeeff"
+#define NO_ID "00000000000000000000000000000000"
+#define ONE(x)                                                                                     \
+    {                                                                                              \
+        .items = (x), .count = 1                                                                   \
+    }
 
-static const struct uuid some_id = {{0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa,
-                                     0xbb, 0xcc, 0xdd, 0xee, 0xff}};
+static const struct uuid some_id = {{0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99,
+                                     0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}};
 
 /* Both ways: `msg` is those bytes, and those bytes are `msg`. */
 static void check(const struct wire_message *m, int16_t version, const void *msg, const char *hex)
@@ -237,10 +240,10 @@ static void test_records(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_api_versions),     cmocka_unit_test(test_metadata_request),
+        cmocka_unit_test(test_api_versions),      cmocka_unit_test(test_metadata_request),
         cmocka_unit_test(test_metadata_response), cmocka_unit_test(test_fetch_request),
-        cmocka_unit_test(test_fetch_response),   cmocka_unit_test(test_produce),
-        cmocka_unit_test(test_nullable_struct),  cmocka_unit_test(test_records),
+        cmocka_unit_test(test_fetch_response),    cmocka_unit_test(test_produce),
+        cmocka_unit_test(test_nullable_struct),   cmocka_unit_test(test_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

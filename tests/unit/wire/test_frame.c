@@ -69,7 +69,8 @@ static void test_lengths_refused(void **state)
         struct err_text text = {""};
         struct buf *frame;
         size_t used;
-        assert_int_equal(framer_push(&f, bytes.data, bytes.size, &used, &frame, &text), rows[i].error);
+        assert_int_equal(framer_push(&f, bytes.data, bytes.size, &used, &frame, &text),
+                         rows[i].error);
         assert_null(frame);
         assert_non_null(strstr(text.text, rows[i].words));
         bytes_free(&bytes);

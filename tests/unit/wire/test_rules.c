@@ -1,4 +1,5 @@
-/* The codec's rules one by one: headers, versions, nulls, tags, limits, the tables of APIs and errors. */
+/* The codec's rules one by one: headers, versions, nulls, tags, limits, the tables of APIs and
+ * errors. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 #include "common/wire/messages.h"
 #include "tests/unit/wire/hex.h"
 
-static enum err decode_hex(const struct wire_message *m, int16_t version, const char *hex, void *msg)
+static enum err decode_hex(const struct wire_message *m, int16_t version, const char *hex,
+                           void *msg)
 {
     struct bytes bytes = hex_bytes(hex);
     struct wire_in in = wire_in_of(bytes.data, bytes.size);
@@ -77,7 +79,8 @@ static void test_request_headers_refused(void **state)
     assert_int_equal(get_request_header("0003 0001 00000007 0004 616263", &h), ERR_TRUNCATED);
     assert_int_equal(get_request_header("0003 0001 00000007 fffe", &h), ERR_CORRUPT);
     /* Twenty million tags in a few bytes (CVE-2026-111115). */
-    assert_int_equal(get_request_header("0003 0009 00000007 ffff 80dac409 0000 0100", &h), ERR_CORRUPT);
+    assert_int_equal(get_request_header("0003 0009 00000007 ffff 80dac409 0000 0100", &h),
+                     ERR_CORRUPT);
     assert_int_equal(get_request_header("0003 0009 00000007 ffff 02 0500 0500", &h), ERR_CORRUPT);
     assert_int_equal(get_request_header("0003 0009 00000007 ffff 02 0500 0400", &h), ERR_CORRUPT);
 }
@@ -89,8 +92,8 @@ static void test_response_headers(void **state)
         int16_t key, version;
         const char *hex;
     } rows[] = {
-        {WIRE_METADATA, 8, "00000007"},      {WIRE_METADATA, 9, "00000007 00"},
-        {WIRE_API_VERSIONS, 0, "00000007"},  {WIRE_API_VERSIONS, 4, "00000007"},
+        {WIRE_METADATA, 8, "00000007"},       {WIRE_METADATA, 9, "00000007 00"},
+        {WIRE_API_VERSIONS, 0, "00000007"},   {WIRE_API_VERSIONS, 4, "00000007"},
         {WIRE_SASL_HANDSHAKE, 1, "00000007"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -99,7 +102,8 @@ static void test_response_headers(void **state)
         hex_assert(out.bytes.data, out.bytes.size, rows[i].hex);
         struct wire_in in = wire_in_of(out.bytes.data, out.bytes.size);
         int32_t id = 0;
-        assert_int_equal(wire_get_response_header(&in, rows[i].key, rows[i].version, &id), ERR_NONE);
+        assert_int_equal(wire_get_response_header(&in, rows[i].key, rows[i].version, &id),
+                         ERR_NONE);
         assert_int_equal(id, 7);
         assert_int_equal(wire_in_left(&in), 0);
         wire_out_free(&out);
@@ -117,7 +121,8 @@ static void test_encode_refuses(void **state)
     struct describe_cluster_request fenced;
     wire_defaults(&wire_describe_cluster_request, &fenced);
     fenced.include_fenced_brokers = true;
-    assert_int_equal(wire_encode(&wire_describe_cluster_request, 1, &fenced, &out), ERR_UNSUPPORTED);
+    assert_int_equal(wire_encode(&wire_describe_cluster_request, 1, &fenced, &out),
+                     ERR_UNSUPPORTED);
     hex_assert(out.bytes.data, out.bytes.size, "2a");
     assert_int_equal(wire_encode(&wire_describe_cluster_request, 2, &fenced, &out), ERR_NONE);
     hex_assert(out.bytes.data, out.bytes.size, "2a 00 01 01 00");
@@ -154,8 +159,8 @@ static void test_splices(void **state)
     struct fetch_response_partition partition;
     wire_struct_defaults(&wire_struct_fetch_response_partition, &partition);
     partition.records = (struct wire_records){NULL, 1000, &mark};
-    struct fetch_response_response topic = {
-        .topic = wire_str("t"), .partitions = {.items = &partition, .count = 1}};
+    struct fetch_response_response topic = {.topic = wire_str("t"),
+                                            .partitions = {.items = &partition, .count = 1}};
     struct fetch_response response;
     wire_defaults(&wire_fetch_response, &response);
     response.responses.items = &topic;
@@ -227,6 +232,7 @@ static void test_lengths(void **state)
     assert_int_equal(decode_hex(m, 9, "8080808010 0000", &metadata), ERR_TRUNCATED);
     assert_int_equal(decode_hex(m, 9, "ffffffffffffffffff01 00", &metadata), ERR_TRUNCATED);
     assert_int_equal(decode_hex(m, 1, "00000001 ffff", &metadata), ERR_CORRUPT); /* name null */
+    assert_int_equal(metadata.topics.count, 0); /* what was not read is not there */
     assert_int_equal(decode_hex(m, 1, "00000001 8000", &metadata), ERR_CORRUPT);
 }
 
@@ -248,31 +254,47 @@ static void test_compact_strings_have_a_limit(void **state)
     bytes_free(&bytes);
 }
 
-/* Every element claims as many inner elements as there are bytes left: the claims add up to the square. */
+/* Groups as many as the bytes can hold, and the first of them claims the same bytes for its topics:
+ * each count is possible, both together would be 35 bytes of memory for each that was sent. */
 static void test_nested_claims_are_bounded(void **state)
 {
     (void)state;
-    enum { SIZE = 1 << 20 };
-    struct bytes bytes = {0};
-    uint8_t *at = bytes_extend(&bytes, SIZE);
-    memset(at, 0xFF, SIZE); /* session, rack and so on */
+    enum { SIZE = 1 << 20, CLAIM = (SIZE - 16) / 3 };
+    struct wire_out out = {0};
+    wire_put_uvarint(&out, CLAIM + 1);
+    wire_put_uvarint(&out, 1); /* a group without a name */
+    wire_put_uvarint(&out, CLAIM + 1);
+    uint8_t *rest = bytes_extend(&out.bytes, SIZE - out.bytes.size);
+    memset(rest, 0, SIZE - 16);
     struct arena arena = {0};
-    struct fetch_request request;
-    /* After 25 bytes of fields: 50,000 topics, the first of which says it has 90,000 partitions. */
-    memcpy(at + 25, "\xd1\x86\x03\x01\x91\xbf\x05", 7);
-    struct wire_in in = wire_in_of(bytes.data, bytes.size);
-    wire_decode(&wire_fetch_request, 12, &in, &request, &arena);
-    assert_true(in.error != ERR_NONE);
-    assert_true(arena.used_bytes <= (size_t)SIZE * WIRE_DECODE_BYTES_PER_BYTE);
+    struct offset_fetch_request request;
+    struct wire_in in = wire_in_of(out.bytes.data, SIZE);
+    assert_int_equal(wire_decode(&wire_offset_fetch_request, 8, &in, &request, &arena),
+                     ERR_TOO_LARGE);
+    size_t most = (size_t)SIZE * WIRE_DECODE_BYTES_PER_BYTE + WIRE_DECODE_BYTES_EXTRA;
+    assert_true(arena.used_bytes > (size_t)SIZE * 8 && arena.used_bytes <= most);
     arena_free(&arena);
-    bytes_free(&bytes);
+    wire_out_free(&out);
+}
+
+/* A count that the bytes left cannot hold allocates nothing. */
+static void test_false_counts_allocate_nothing(void **state)
+{
+    (void)state;
+    static const char body[] = "\x00\x00\x00\x03\x00\x00\x00\x00\x00";
+    struct arena arena = {0};
+    struct metadata_request request;
+    struct wire_in in = wire_in_of(body, sizeof body - 1);
+    assert_int_equal(wire_decode(&wire_metadata_request, 1, &in, &request, &arena), ERR_TRUNCATED);
+    assert_int_equal(arena.used_bytes, 0);
+    arena_free(&arena);
 }
 
 static void test_varints(void **state)
 {
     (void)state;
-    static const int64_t values[] = {0, -1, 1, 63, -64, 64, 8191, INT32_MAX, INT32_MIN, INT64_MAX,
-                                     INT64_MIN};
+    static const int64_t values[] = {0,    -1,        1,         63,        -64,      64,
+                                     8191, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         struct wire_out out = {0};
         wire_put_varint(&out, values[i]);
@@ -288,6 +310,11 @@ static void test_varints(void **state)
     assert_int_equal(wire_get_uvarint(&in), 300);
     wire_get_i8(&in);
     assert_int_equal(in.error, ERR_TRUNCATED);
+    in = wire_in_of("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10);
+    assert_true(wire_get_uvarint(&in) == UINT64_MAX);
+    in = wire_in_of("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10);
+    assert_true(wire_get_uvarint(&in) == 0);
+    assert_int_equal(in.error, ERR_CORRUPT);
 }
 
 /* ---- tables ---- */
@@ -343,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_compact_strings_have_a_limit),
         cmocka_unit_test(test_nested_claims_are_bounded),
+        cmocka_unit_test(test_false_counts_allocate_nothing),
         cmocka_unit_test(test_varints),
         cmocka_unit_test(test_apis),
         cmocka_unit_test(test_errors),
