@@ -12,12 +12,14 @@ static const struct option_row {
     const char *help;
 } rows[] = {
     {"--config", "FILE", OPT_CONFIG, "read settings from this INI file (Apache Kafka's names)"},
-    {"--data-dir", "DIR", OPT_DATA_DIR, "keep data here (default ./barnabas-data); short for --set log.dirs=DIR"},
+    {"--data-dir", "DIR", OPT_DATA_DIR,
+     "keep data here (default ./barnabas-data); short for --set log.dirs=DIR"},
     {"--set", "KEY=VALUE", OPT_SET, "set one setting; wins over the file; may be repeated"},
     {"--check-config", NULL, OPT_CHECK, "read and judge the settings, say what is wrong, and exit"},
     {"--verbose", NULL, OPT_VERBOSE, "say more"},
     {"--version", NULL, OPT_VERSION, "print the version and exit"},
-    {"--help", "settings", OPT_HELP, "print this, or with =settings every setting that has an effect, and exit"},
+    {"--help", "settings", OPT_HELP,
+     "print this, or with =settings every setting that has an effect, and exit"},
 };
 
 enum { ROWS = sizeof rows / sizeof rows[0] };
@@ -103,11 +105,15 @@ void options_help(void)
     for (int i = 0; i < ROWS; i++) {
         char left[40];
         snprintf(left, sizeof left, "%s%s%s", rows[i].name,
-                 rows[i].argument == NULL ? "" : rows[i].id == OPT_HELP ? "[=" : " ",
+                 rows[i].argument == NULL ? ""
+                 : rows[i].id == OPT_HELP ? "[="
+                                          : " ",
                  rows[i].argument == NULL ? "" : rows[i].argument);
         printf("  %s%s%*s%s\n", left, rows[i].id == OPT_HELP ? "]" : "",
                (int)(26 - strlen(left) - (rows[i].id == OPT_HELP ? 1 : 0)), "", rows[i].help);
     }
-    printf("\nexit codes: 0 stopped cleanly, 1 failed while running, 2 arguments or settings are wrong,\n"
-           "            3 refused to start (port, directory, lock, data of another cluster or node)\n");
+    printf("\nexit codes: 0 stopped cleanly, 1 failed while running, 2 arguments or settings are "
+           "wrong,\n"
+           "            3 refused to start (port, directory, lock, data of another cluster or "
+           "node)\n");
 }

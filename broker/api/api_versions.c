@@ -1,8 +1,8 @@
 /* ApiVersions (KIP-35, KIP-511, KIP-584): what this listener serves, and the finalized features.
  *
- * The one API that answers a version it does not know: in version 0, with UNSUPPORTED_VERSION and its own
- * range, so that a newer client can come down. A feature whose range begins at 0 is left out for clients
- * below version 4, which cannot read it (KAFKA-17011). */
+ * The one API that answers a version it does not know: in version 0, with UNSUPPORTED_VERSION and
+ * its own range, so that a newer client can come down. A feature whose range begins at 0 is left
+ * out for clients below version 4, which cannot read it (KAFKA-17011). */
 #include "broker/api/handlers.h"
 #include "common/base/assert.h"
 

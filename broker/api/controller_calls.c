@@ -1,4 +1,5 @@
-/* Every API the active controller answers: handed on as it came, answered when the controller has. */
+/* Every API the active controller answers: handed on as it came, answered when the controller has.
+ */
 #include "broker/api/handlers.h"
 #include "common/base/assert.h"
 

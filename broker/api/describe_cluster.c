@@ -1,4 +1,5 @@
-/* DescribeCluster (KIP-700, KIP-919, KIP-1073): brokers on the broker listener, controllers on the other. */
+/* DescribeCluster (KIP-700, KIP-919, KIP-1073): brokers on the broker listener, controllers on the
+ * other. */
 #include "broker/api/handlers.h"
 
 enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2 };

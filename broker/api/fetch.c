@@ -1,13 +1,14 @@
 /* Fetch, for consumers: long poll, byte limits, ranges that leave without being copied.
  *
- * Happy path: a pass over the asked partitions turns offsets into ranges of whole batches below the high
- * watermark; with min_bytes reached (or an error to tell) the answer leaves. Otherwise the request parks: a
- * watch on every partition and one timer; whatever moves causes another pass, on a turn of its own.
- * Failure modes: an error of one partition is that partition's and ends the wait; a cold range is looked up by
- * a worker and the pass goes on when it is found; a dropped connection withdraws watches, timer and lookups.
+ * Happy path: a pass over the asked partitions turns offsets into ranges of whole batches below the
+ * high watermark; with min_bytes reached (or an error to tell) the answer leaves. Otherwise the
+ * request parks: a watch on every partition and one timer; whatever moves causes another pass, on a
+ * turn of its own. Failure modes: an error of one partition is that partition's and ends the wait;
+ * a cold range is looked up by a worker and the pass goes on when it is found; a dropped connection
+ * withdraws watches, timer and lookups.
  *
- * Sessions (KIP-227) are answered as sessionless: session id 0, everything in every answer, which every client
- * takes as "no session here". */
+ * Sessions (KIP-227) are answered as sessionless: session id 0, everything in every answer, which
+ * every client takes as "no session here". */
 #include "broker/api/handlers.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
@@ -162,7 +163,8 @@ static bool diverges(struct fetch_part *part, const struct log *log)
     return false;
 }
 
-/* Checks the partition and fills what the answer says of it. True when there may be records to read. */
+/* Checks the partition and fills what the answer says of it. True when there may be records to
+ * read. */
 static bool look_at(struct fetch_part *part)
 {
     struct request *request = part->fetch->request;
@@ -241,7 +243,8 @@ static bool start_read(struct fetch *fetch, struct fetch_part *part, int64_t lef
     *read = (struct log_read){0};
     read->offset = part->asked->fetch_offset;
     read->limit_offset = part->out->high_watermark;
-    int64_t wanted = part->asked->partition_max_bytes < left ? part->asked->partition_max_bytes : left;
+    int64_t wanted =
+        part->asked->partition_max_bytes < left ? part->asked->partition_max_bytes : left;
     read->max_bytes = wanted > 0 ? (uint32_t)wanted : 0;
     read->whole_first = fetch->bytes == 0; /* KIP-74: progress is always possible */
     read->done = on_read;
@@ -359,7 +362,8 @@ void api_fetch(struct request *request)
     int32_t replica_id =
         request->header.api_version >= 15 ? body->replica_state.replica_id : body->replica_id;
     if (replica_id >= 0) {
-        /* A follower's fetch moves the high watermark: never on the word of a client (CVE-2018-1288). */
+        /* A follower's fetch moves the high watermark: never on the word of a client
+         * (CVE-2018-1288). */
         refuse(request, response, KAFKA_INVALID_REQUEST);
         return;
     }

@@ -1,6 +1,6 @@
 /* FindCoordinator (KIP-699 batches from version 4): the leader of the key's partition of
- * __consumer_offsets. The topic is made on the first question. Transactions and share groups are not served:
- * their key types get INVALID_REQUEST with words. */
+ * __consumer_offsets. The topic is made on the first question. Transactions and share groups are
+ * not served: their key types get INVALID_REQUEST with words. */
 #include "broker/api/handlers.h"
 
 enum { KEY_GROUP = 0 };

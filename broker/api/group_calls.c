@@ -1,4 +1,5 @@
-/* Every API the group coordinator answers: handed on as it came, answered when the coordinator has. */
+/* Every API the group coordinator answers: handed on as it came, answered when the coordinator has.
+ */
 #include "broker/api/handlers.h"
 
 static void on_done(struct group_call *call)

@@ -12,8 +12,9 @@
 /* A zeroed response with its schema's defaults, from the request's arena. */
 void *api_response(struct request *request);
 
-/* The partition's replica here, or NULL with *error: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID when
- * asked by id, NOT_LEADER_OR_FOLLOWER when other brokers hold it. `topic` may be NULL (unknown). */
+/* The partition's replica here, or NULL with *error: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID
+ * when asked by id, NOT_LEADER_OR_FOLLOWER when other brokers hold it. `topic` may be NULL
+ * (unknown). */
 struct replica *api_replica(struct request *request, const struct image_topic *topic, bool by_id,
                             int32_t partition, int16_t *error);
 /* The broker's address on the listener the request came by; NULL when it has none or is fenced. */

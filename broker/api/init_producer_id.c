@@ -1,6 +1,6 @@
-/* InitProducerId for idempotent producers (KIP-98, KIP-360): a fresh id with epoch 0. Ids come in blocks from
- * the controller (AllocateProducerIds); a request that finds none waits for the next block. A transactional id
- * is refused with words: transactions are not served. */
+/* InitProducerId for idempotent producers (KIP-98, KIP-360): a fresh id with epoch 0. Ids come in
+ * blocks from the controller (AllocateProducerIds); a request that finds none waits for the next
+ * block. A transactional id is refused with words: transactions are not served. */
 #include "broker/api/handlers.h"
 
 struct init {

@@ -1,8 +1,8 @@
 /* ListOffsets: the ends of a partition, and the offset for a time (KIP-79, KIP-734).
  *
- * Replica id -1 is a consumer: answered by the leader, the end being the high watermark (KIP-207: not known
- * right after an election). -2 is the debugging consumer: any replica answers with its own log end, which is
- * how an operator's tool learns follower lag. */
+ * Replica id -1 is a consumer: answered by the leader, the end being the high watermark (KIP-207:
+ * not known right after an election). -2 is the debugging consumer: any replica answers with its
+ * own log end, which is how an operator's tool learns follower lag. */
 #include "broker/api/handlers.h"
 #include "common/base/mem.h"
 
@@ -25,7 +25,8 @@ struct lookup_part {
     struct list_offsets_response_partition *out;
 };
 
-/* Lookups under way may outlive the request (its client gone): the struct is freed by the last of both. */
+/* Lookups under way may outlive the request (its client gone): the struct is freed by the last of
+ * both. */
 struct list_offsets {
     struct request *request; /* NULL when cancelled */
     struct list_offsets_response *response;

@@ -1,8 +1,9 @@
-/* Metadata: brokers and topics as the committed image has them, for the listener the client came by.
+/* Metadata: brokers and topics as the committed image has them, for the listener the client came
+ * by.
  *
- * ControllerId is a live broker, not the quorum leader: admin requests may go to any broker and are passed on
- * (KIP-590). A topic that does not exist is created when both sides allow it; the answer is
- * UNKNOWN_TOPIC_OR_PARTITION until it is there, as Apache Kafka in KRaft mode has it. */
+ * ControllerId is a live broker, not the quorum leader: admin requests may go to any broker and are
+ * passed on (KIP-590). A topic that does not exist is created when both sides allow it; the answer
+ * is UNKNOWN_TOPIC_OR_PARTITION until it is there, as Apache Kafka in KRaft mode has it. */
 #include <string.h>
 
 #include "broker/api/handlers.h"
@@ -133,7 +134,8 @@ void api_metadata(struct request *request)
         uint64_t pick = env_random(request->api->env) % (uint64_t)response->brokers.count;
         response->controller_id = response->brokers.items[pick].node_id;
     }
-    bool all = body->topics.count < 0 || (request->header.api_version == 0 && body->topics.count == 0);
+    bool all =
+        body->topics.count < 0 || (request->header.api_version == 0 && body->topics.count == 0);
     if (all) {
         API_ARRAY(request, response->topics, image_topic_count(image));
         response->topics.count = 0;

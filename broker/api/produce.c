@@ -1,14 +1,16 @@
 /* Produce.
  *
- * Happy path: each partition's batch is appended straight from the frame it came in; the request parks until
- * every partition's wait fires (acks=1: our own end, acks=all: the high watermark), then one answer leaves.
- * Failure modes: an error of one partition is that partition's; the timeout answers what is still open with
- * REQUEST_TIMED_OUT (the records stay in the log); acks=0 has no answer, an error there closes the connection
- * as Kafka does, so that the producer refreshes its metadata. */
+ * Happy path: each partition's batch is appended straight from the frame it came in; the request
+ * parks until every partition's wait fires (acks=1: our own end, acks=all: the high watermark),
+ * then one answer leaves. Failure modes: an error of one partition is that partition's; the timeout
+ * answers what is still open with REQUEST_TIMED_OUT (the records stay in the log); acks=0 has no
+ * answer, an error there closes the connection as Kafka does, so that the producer refreshes its
+ * metadata. */
 #include <stdio.h>
 
 #include "broker/api/handlers.h"
 #include "common/base/assert.h"
+#include "common/wire/batch.h"
 
 struct produce;
 
@@ -99,6 +101,34 @@ static void on_cancel(struct request *request)
     withdraw(produce, KAFKA_NETWORK_EXCEPTION);
 }
 
+/* What is demanded of a client's batch before a partition sees it (ProduceRequest.validateRecords,
+ * LogValidator): one batch of magic 2, no control records, no transaction. */
+static int16_t check_batch(const struct request *request, const struct wire_records *records,
+                           const char **message)
+{
+    struct batch batch;
+    enum err error = records->size > 0
+                         ? batch_parse(records->data, (size_t)records->size, &batch, NULL)
+                         : ERR_TRUNCATED;
+    if (error == ERR_UNSUPPORTED) {
+        *message = "records must be in a batch of magic 2";
+        return KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT;
+    }
+    if (error != ERR_NONE || batch.size != (uint32_t)records->size) {
+        *message = "a partition of a produce request holds exactly one record batch";
+        return KAFKA_INVALID_RECORD;
+    }
+    if (batch.attributes & BATCH_TRANSACTIONAL) {
+        *message = "transactions are not served by this broker";
+        return KAFKA_INVALID_TXN_STATE;
+    }
+    if (batch_codec(&batch) == BATCH_ZSTD && request->header.api_version < 7) {
+        *message = "zstd needs Produce version 7";
+        return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+    }
+    return batch_check_produced(&batch, message);
+}
+
 static void append_one(struct produce_part *part, const struct image_topic *topic, bool by_id,
                        const struct produce_request_partition *asked)
 {
@@ -109,15 +139,13 @@ static void append_one(struct produce_part *part, const struct image_topic *topi
     part->append.log_start_offset = -1;
     part->append.log_append_time_ms = -1;
     part->append.base_offset = -1;
-    struct replica *replica =
-        api_replica(request, topic, by_id, asked->index, &part->append.error);
+    struct replica *replica = api_replica(request, topic, by_id, asked->index, &part->append.error);
     if (replica == NULL) {
         record_answer(part);
         return;
     }
-    if (asked->records.size <= 0) {
-        part->append.error = KAFKA_INVALID_RECORD;
-        part->append.message = "a partition of a produce request holds exactly one record batch";
+    part->append.error = check_batch(request, &asked->records, &part->append.message);
+    if (part->append.error != KAFKA_NONE) {
         record_answer(part);
         return;
     }

@@ -1,17 +1,17 @@
 /* env: what every broker room may ask of the world.
  *
  * Two implementations stand behind it: broker/os (libuv, threads, real files) and the simulator's
- * (virtual time, network and disk from a seed). No other room knows a clock, a thread, a socket or a
- * file.
+ * (virtual time, network and disk from a seed). No other room knows a clock, a thread, a socket or
+ * a file.
  *
  * THE TURN. The core is one thread and handles one event at a time: a timer, a frame, a finished
  * job, a post. Time stands still within a turn. No callback of env is ever made from inside a call
  * into env; what a call causes arrives in a later turn.
  *
- * TWO FACES. The core submits and is called back. A job runs blocking code against env_fs on a worker;
- * it may touch its own struct, immutable input and refcounted buffers, never core state. Its result is
- * applied by `done`, on the core, in one turn. The simulator may crash a node between any two file
- * operations of a job: `done` is then never called and the node's memory is gone. */
+ * TWO FACES. The core submits and is called back. A job runs blocking code against env_fs on a
+ * worker; it may touch its own struct, immutable input and refcounted buffers, never core state.
+ * Its result is applied by `done`, on the core, in one turn. The simulator may crash a node between
+ * any two file operations of a job: `done` is then never called and the node's memory is gone. */
 #ifndef BROKER_ENV_ENV_H
 #define BROKER_ENV_ENV_H
 
@@ -30,7 +30,8 @@ struct env;
 struct env_fs;
 struct env_file;
 
-/* ---- time and chance -------------------------------------------------------------------------- */
+/* ---- time and chance --------------------------------------------------------------------------
+ */
 
 /* Milliseconds from an arbitrary start, never going back; constant within a turn. */
 int64_t env_now_ms(const struct env *env);
@@ -41,7 +42,8 @@ uint64_t env_random(struct env *env);
 struct uuid env_random_uuid(struct env *env);
 const struct trace *env_trace(const struct env *env);
 
-/* ---- timers and posts ------------------------------------------------------------------------- */
+/* ---- timers and posts -------------------------------------------------------------------------
+ */
 
 /* Embedded in its owner; zero-initialise. Fires once, in a turn at or after due_ms. */
 struct env_timer {
@@ -65,7 +67,8 @@ void env_post_init(struct env_post *post, void (*run)(struct env_post *post));
 void env_post(struct env *env, struct env_post *post);
 void env_post_cancel(struct env *env, struct env_post *post);
 
-/* ---- jobs ------------------------------------------------------------------------------------- */
+/* ---- jobs -------------------------------------------------------------------------------------
+ */
 
 /* Separate threads, so that none waits for another's kind of work. */
 enum env_worker {
@@ -77,7 +80,8 @@ enum env_worker {
     ENV_WORKERS
 };
 
-/* A lane runs its jobs one at a time, in the order submitted; lanes of one worker share its threads. */
+/* A lane runs its jobs one at a time, in the order submitted; lanes of one worker share its
+ * threads. */
 struct env_lane;
 
 struct env_job {
@@ -96,7 +100,8 @@ void env_lane_close(struct env *env, struct env_lane *lane);
 /* `job` must stay in place until `done`. run and done must be set. */
 void env_job_submit(struct env *env, struct env_lane *lane, struct env_job *job);
 
-/* ---- files: inside jobs only ------------------------------------------------------------------ */
+/* ---- files: inside jobs only ------------------------------------------------------------------
+ */
 
 enum env_open_flags {
     ENV_OPEN_READ = 0,
@@ -111,9 +116,9 @@ struct env_iov {
     size_t size;
 };
 
-/* Every operation returns ERR_NONE or an error whose text (if `text` is not NULL) names path and cause.
- * Paths are absolute or relative to the process. A file is durable after sync_data; its name is durable
- * after sync_dir of its directory; a rename replaces and is durable after sync_dir. */
+/* Every operation returns ERR_NONE or an error whose text (if `text` is not NULL) names path and
+ * cause. Paths are absolute or relative to the process. A file is durable after sync_data; its name
+ * is durable after sync_dir of its directory; a rename replaces and is durable after sync_dir. */
 enum err env_fs_open(struct env_fs *fs, const char *path, int flags, struct env_file **out,
                      struct err_text *text);
 /* Reads up to size bytes; *got is less only at the end of the file. */
@@ -125,7 +130,8 @@ enum err env_fs_write(struct env_fs *fs, struct env_file *file, const struct env
 enum err env_fs_sync_data(struct env_fs *fs, struct env_file *file, struct err_text *text);
 enum err env_fs_truncate(struct env_fs *fs, struct env_file *file, int64_t size,
                          struct err_text *text);
-enum err env_fs_size(struct env_fs *fs, struct env_file *file, int64_t *size, struct err_text *text);
+enum err env_fs_size(struct env_fs *fs, struct env_file *file, int64_t *size,
+                     struct err_text *text);
 enum err env_fs_rename(struct env_fs *fs, const char *from, const char *to, struct err_text *text);
 enum err env_fs_unlink(struct env_fs *fs, const char *path, struct err_text *text);
 enum err env_fs_mkdir(struct env_fs *fs, const char *path, struct err_text *text); /* mode 0700 */
@@ -142,8 +148,8 @@ enum err env_fs_lock(struct env_fs *fs, struct env_file *file, struct err_text *
 enum err env_fs_space(struct env_fs *fs, const char *path, int64_t *free_bytes,
                       int64_t *total_bytes, struct err_text *text);
 
-/* Open files are refcounted so that a range on its way to a socket outlives unlink, swap and eviction.
- * Any thread. The last drop closes. */
+/* Open files are refcounted so that a range on its way to a socket outlives unlink, swap and
+ * eviction. Any thread. The last drop closes. */
 struct env_file *env_file_ref(struct env_file *file);
 void env_file_unref(struct env_file *file); /* NULL is allowed */
 
@@ -155,7 +161,8 @@ enum err env_fs_slurp(struct env_fs *fs, const char *path, size_t limit, struct 
 enum err env_fs_replace(struct env_fs *fs, const char *path, const void *data, size_t size,
                         struct err_text *text);
 
-/* ---- network ---------------------------------------------------------------------------------- */
+/* ---- network ----------------------------------------------------------------------------------
+ */
 
 /* A connection's name: never reused while anyone may hold it (index + generation). Zero is none. */
 typedef struct env_conn {
@@ -181,9 +188,9 @@ struct env_conn_events {
     void (*frame)(void *ctx, env_conn conn, struct buf *frame);
     /* Queued output fell to zero after env_conn_queued was above ENV_QUEUE_HIGH. */
     void (*drained)(void *ctx, env_conn conn);
-    /* The peer, an error or a bad frame ended it; last call for this conn. Not made after env_close.
-     * `why` reads on its own: "peer closed the connection", "frame of 2147483647 bytes is larger than
-     * 104857600". */
+    /* The peer, an error or a bad frame ended it; last call for this conn. Not made after
+     * env_close. `why` reads on its own: "peer closed the connection", "frame of 2147483647 bytes
+     * is larger than 104857600". */
     void (*closed)(void *ctx, env_conn conn, enum err reason, const char *why);
 };
 
@@ -200,15 +207,15 @@ struct env_listener {
     void *impl;          /* env's */
 };
 
-/* Binds and listens at once. host is a numeric address or a name; "" and "0.0.0.0" are every interface.
- * ERR_IN_USE, ERR_ACCESS, ERR_UNREACHABLE with text. */
+/* Binds and listens at once. host is a numeric address or a name; "" and "0.0.0.0" are every
+ * interface. ERR_IN_USE, ERR_ACCESS, ERR_UNREACHABLE with text. */
 enum err env_listen(struct env *env, struct env_listener *listener, const char *host, uint16_t port,
                     struct err_text *text);
 /* No more accepts; connections live on. Harmless when not listening. */
 void env_unlisten(struct env *env, struct env_listener *listener);
 
-/* Always answers by `connected` or `closed`, in a later turn. ERR_REFUSED tells a dead process from an
- * unreachable one. */
+/* Always answers by `connected` or `closed`, in a later turn. ERR_REFUSED tells a dead process from
+ * an unreachable one. */
 env_conn env_dial(struct env *env, const char *host, uint16_t port, uint32_t max_frame_bytes,
                   const struct env_conn_events *events, void *ctx);
 
@@ -220,17 +227,20 @@ struct env_piece {
     uint32_t size;
 };
 
-/* Queues the pieces in order and takes over one reference of each (also when conn is gone, where they
- * are dropped). The caller writes the frame's length itself. A file that proves shorter than its range
- * closes the connection. */
+/* Queues the pieces in order and takes over one reference of each (also when conn is gone, where
+ * they are dropped). The caller writes the frame's length itself. A file that proves shorter than
+ * its range closes the connection. */
 void env_send(struct env *env, env_conn conn, const struct env_piece *pieces, int count);
-size_t env_conn_queued(const struct env *env, env_conn conn); /* bytes not yet taken by the system */
+size_t env_conn_queued(const struct env *env,
+                       env_conn conn); /* bytes not yet taken by the system */
 /* While paused no frame is delivered; the peer feels it by TCP's window. */
 void env_conn_pause(struct env *env, env_conn conn, bool paused);
-/* Drops queued output and input; no further events. `flush_first` sends what is queued, then closes. */
+/* Drops queued output and input; no further events. `flush_first` sends what is queued, then
+ * closes. */
 void env_close(struct env *env, env_conn conn, bool flush_first);
 
-/* ---- for implementers ------------------------------------------------------------------------- */
+/* ---- for implementers -------------------------------------------------------------------------
+ */
 
 struct env_ops {
     uint64_t (*random)(struct env *env);
@@ -275,7 +285,8 @@ struct env_fs_ops {
     enum err (*sync_data)(struct env_fs *fs, struct env_file *file, struct err_text *text);
     enum err (*truncate)(struct env_fs *fs, struct env_file *file, int64_t size,
                          struct err_text *text);
-    enum err (*size)(struct env_fs *fs, struct env_file *file, int64_t *size, struct err_text *text);
+    enum err (*size)(struct env_fs *fs, struct env_file *file, int64_t *size,
+                     struct err_text *text);
     enum err (*rename)(struct env_fs *fs, const char *from, const char *to, struct err_text *text);
     enum err (*unlink)(struct env_fs *fs, const char *path, struct err_text *text);
     enum err (*mkdir)(struct env_fs *fs, const char *path, struct err_text *text);

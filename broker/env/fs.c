@@ -134,8 +134,8 @@ enum err env_fs_replace(struct env_fs *fs, const char *path, const void *data, s
     char *tmp = mem_alloc(length);
     snprintf(tmp, length, "%s.tmp", path);
     struct env_file *file = NULL;
-    enum err e = env_fs_open(fs, tmp, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file,
-                             text);
+    enum err e =
+        env_fs_open(fs, tmp, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &file, text);
     if (e == ERR_NONE) {
         struct env_iov iov = {.data = data, .size = size};
         e = env_fs_write(fs, file, &iov, 1, 0, text);

@@ -1,4 +1,5 @@
-/* ListGroups, DescribeGroups, DeleteGroups: what an operator asks of the groups coordinated here. */
+/* ListGroups, DescribeGroups, DeleteGroups: what an operator asks of the groups coordinated here.
+ */
 #include <string.h>
 
 #include "broker/group/group_internal.h"
@@ -25,7 +26,8 @@ void group_list(struct groups *all, struct group_call *call)
     size_t total = 0;
     struct coordinator *at;
     struct coordinator *next_at;
-    HASH_ITER(hh, all->coordinators, at, next_at) {
+    HASH_ITER(hh, all->coordinators, at, next_at)
+    {
         total += HASH_COUNT(at->groups);
         if (at->state == COORDINATOR_LOADING) {
             response->error_code = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
@@ -33,10 +35,12 @@ void group_list(struct groups *all, struct group_call *call)
     }
     response->groups.count = 0;
     response->groups.items = arena_array(call->arena, total, sizeof *response->groups.items);
-    HASH_ITER(hh, all->coordinators, at, next_at) {
+    HASH_ITER(hh, all->coordinators, at, next_at)
+    {
         struct group *group;
         struct group *next;
-        HASH_ITER(hh, at->groups, group, next) {
+        HASH_ITER(hh, at->groups, group, next)
+        {
             const char *state = group_state_name(group->state);
             if (at->state != COORDINATOR_ACTIVE ||
                 !passes(request->states_filter.items, request->states_filter.count, state) ||
@@ -109,8 +113,8 @@ static void describe_one(struct groups *all, struct group_call *call, int32_t in
         out->group_state = wire_str("Dead");
         if (call->api_version >= 6) { /* KIP-1043 */
             out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
-            out->error_message = wire_str(arena_printf(call->arena, "Group %.*s not found.",
-                                                       (int)id.size, id.data));
+            out->error_message =
+                wire_str(arena_printf(call->arena, "Group %.*s not found.", (int)id.size, id.data));
         }
         return;
     }
@@ -179,7 +183,8 @@ static void delete_group(struct group *group, struct deletion *deletion, int16_t
     size_t n = 0;
     struct committed_offset *offset;
     struct committed_offset *next;
-    HASH_ITER(hh, group->offsets, offset, next) {
+    HASH_ITER(hh, group->offsets, offset, next)
+    {
         group_record_offset_tombstone(group->id, offset->topic, offset->partition, &records[n++]);
     }
     group_record_tombstone(group->id, &records[n++]);

@@ -1,5 +1,6 @@
-/* OffsetFetch: what a group has committed. One group up to version 7, many from version 8 (KIP-709). An
- * unknown group has committed nothing: offset -1, no error. Nothing is appended, so every answer is at once. */
+/* OffsetFetch: what a group has committed. One group up to version 7, many from version 8
+ * (KIP-709). An unknown group has committed nothing: offset -1, no error. Nothing is appended, so
+ * every answer is at once. */
 #include <string.h>
 
 #include "broker/group/group_internal.h"
@@ -50,7 +51,8 @@ static int32_t all_topics(struct groups *all, struct group *group, struct arena 
     struct committed_offset *offset;
     struct committed_offset *next;
     struct committed_offset *first = group != NULL ? group->offsets : NULL;
-    HASH_ITER(hh, first, offset, next) {
+    HASH_ITER(hh, first, offset, next)
+    {
         if (offset->offset < 0) {
             continue;
         }
@@ -107,8 +109,8 @@ static void fetch_old(struct groups *all, struct group_call *call)
         topic->partitions.items = arena_array(call->arena, (size_t)topic->partitions.count,
                                               sizeof *topic->partitions.items);
         for (int32_t j = 0; j < topic->partitions.count; j++) {
-            struct one_offset found = look_up(group, name, topics[i].partitions[j],
-                                              request->require_stable, call->arena);
+            struct one_offset found =
+                look_up(group, name, topics[i].partitions[j], request->require_stable, call->arena);
             topic->partitions.items[j].partition_index = found.partition;
             topic->partitions.items[j].committed_offset = found.offset;
             topic->partitions.items[j].committed_leader_epoch = found.leader_epoch;

@@ -1,7 +1,8 @@
 /* Shared by the room's files only.
  *
- * coordinator = one led partition of __consumer_offsets; it holds groups; a group holds members and committed
- * offsets. What clients are told about stored things is told after the record is below the high watermark. */
+ * coordinator = one led partition of __consumer_offsets; it holds groups; a group holds members and
+ * committed offsets. What clients are told about stored things is told after the record is below
+ * the high watermark. */
 #ifndef BROKER_GROUP_GROUP_INTERNAL_H
 #define BROKER_GROUP_GROUP_INTERNAL_H
 
@@ -38,8 +39,10 @@ struct member {
     int32_t protocol_count;
     uint8_t *assignment;
     int32_t assignment_size;
-    bool joining; /* has rejoined in the rebalance under way (its call may be gone with its connection) */
-    bool is_new;  /* has never completed a rebalance: its first join may wait longer than its session */
+    bool joining; /* has rejoined in the rebalance under way (its call may be gone with its
+                     connection) */
+    bool is_new; /* has never completed a rebalance: its first join may wait longer than its session
+                  */
     struct group_call *join; /* parked until the rebalance's members are known */
     struct group_call *sync; /* parked until the leader's assignment is stored */
     struct env_timer session;
@@ -110,7 +113,8 @@ struct groups {
     struct env_timer expiry;
 };
 
-/* ---- records.c: Kafka's records of __consumer_offsets ----------------------------------------- */
+/* ---- records.c: Kafka's records of __consumer_offsets -----------------------------------------
+ */
 
 /* Key and value, each with its leading int16; value.size 0 is a tombstone. */
 struct group_record {
@@ -125,11 +129,13 @@ void group_record_of_offset(const char *group_id, const char *topic, int32_t par
                             const struct committed_offset *value, struct group_record *out);
 void group_record_offset_tombstone(const char *group_id, const char *topic, int32_t partition,
                                    struct group_record *out);
-/* Applies one record read from the log. Unknown kinds are passed over. False when it does not decode. */
+/* Applies one record read from the log. Unknown kinds are passed over. False when it does not
+ * decode. */
 bool group_record_apply(struct coordinator *at, const uint8_t *key, int32_t key_size,
                         const uint8_t *value, int32_t value_size);
 
-/* ---- store.c ---------------------------------------------------------------------------------- */
+/* ---- store.c ----------------------------------------------------------------------------------
+ */
 
 struct group_write {
     struct replica_append append;
@@ -143,24 +149,27 @@ struct group_write {
     void (*free_extra)(void *extra);
 };
 
-/* Appends the records in one batch; `done` with Kafka's code for the client, in a later turn or, when the
- * append is refused, before this returns. The write is freed after `done`. */
-void group_store(struct coordinator *at, const char *group_id, struct group_record *records, int count,
-                 void (*done)(struct group_write *write, int16_t error), void *ctx, void *extra,
-                 void (*free_extra)(void *extra));
+/* Appends the records in one batch; `done` with Kafka's code for the client, in a later turn or,
+ * when the append is refused, before this returns. The write is freed after `done`. */
+void group_store(struct coordinator *at, const char *group_id, struct group_record *records,
+                 int count, void (*done)(struct group_write *write, int16_t error), void *ctx,
+                 void *extra, void (*free_extra)(void *extra));
 /* Withdraws every write under way and ends it with `error`. */
 void group_store_abandon(struct coordinator *at, int16_t error);
 
-/* ---- load.c ----------------------------------------------------------------------------------- */
+/* ---- load.c -----------------------------------------------------------------------------------
+ */
 
 void group_load_start(struct coordinator *at);
 void group_load_cancel(struct coordinator *at);
 
-/* ---- groups.c --------------------------------------------------------------------------------- */
+/* ---- groups.c ---------------------------------------------------------------------------------
+ */
 
 /* The coordinator of `group_id`, or NULL with *error: INVALID_GROUP_ID, NOT_COORDINATOR,
  * COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE. */
-struct coordinator *groups_coordinator(struct groups *all, struct wire_str group_id, int16_t *error);
+struct coordinator *groups_coordinator(struct groups *all, struct wire_str group_id,
+                                       int16_t *error);
 struct group *group_find(struct coordinator *at, const char *id, size_t size);
 struct group *group_make(struct coordinator *at, const char *id, size_t size);
 void group_free(struct group *group);
@@ -171,7 +180,8 @@ void group_call_park(struct group_call *call, struct group_call **slot);
 
 const char *group_state_name(enum group_state state);
 
-/* ---- members.c -------------------------------------------------------------------------------- */
+/* ---- members.c --------------------------------------------------------------------------------
+ */
 
 struct member *member_find(struct group *group, struct wire_str id);
 struct member *member_find_instance(struct group *group, struct wire_str instance_id);
@@ -195,7 +205,8 @@ const char *group_choose_protocol(const struct group *group);
 int16_t group_check_member(struct group *group, struct wire_str member_id,
                            struct wire_str instance_id, int32_t generation, struct member **out);
 
-/* ---- join.c, sync.c, leave.c ------------------------------------------------------------------ */
+/* ---- join.c, sync.c, leave.c ------------------------------------------------------------------
+ */
 
 void group_join(struct groups *all, struct group_call *call);
 void group_sync(struct groups *all, struct group_call *call);
@@ -209,10 +220,12 @@ void group_answer_sync(struct member *member, int16_t error);
 /* A member left or its session ended. */
 void group_remove_member(struct group *group, struct member *member, const char *why);
 void group_set_state(struct group *group, enum group_state state);
-/* Stores the group's metadata when it became empty; the group itself goes by expiry or DeleteGroups. */
+/* Stores the group's metadata when it became empty; the group itself goes by expiry or
+ * DeleteGroups. */
 void group_store_metadata(struct group *group);
 
-/* ---- offsets.c, fetch_offsets.c, describe.c --------------------------------------------------- */
+/* ---- offsets.c, fetch_offsets.c, describe.c ---------------------------------------------------
+ */
 
 struct committed_offset *offset_find(struct group *group, const char *topic, size_t topic_size,
                                      int32_t partition);

@@ -1,9 +1,10 @@
 /* The set of coordinators: who answers for which group, and the way of a call.
  *
- * Happy path: the group's partition of __consumer_offsets is led here and loaded -> the handler of the API
- * answers at once, or parks the call and answers when a rebalance or a store completes.
- * Failure modes: another broker leads (NOT_COORDINATOR), loading (COORDINATOR_LOAD_IN_PROGRESS), the topic is
- * not there yet (COORDINATOR_NOT_AVAILABLE); resigning answers everything parked with NOT_COORDINATOR. */
+ * Happy path: the group's partition of __consumer_offsets is led here and loaded -> the handler of
+ * the API answers at once, or parks the call and answers when a rebalance or a store completes.
+ * Failure modes: another broker leads (NOT_COORDINATOR), loading (COORDINATOR_LOAD_IN_PROGRESS),
+ * the topic is not there yet (COORDINATOR_NOT_AVAILABLE); resigning answers everything parked with
+ * NOT_COORDINATOR. */
 #include <string.h>
 
 #include "broker/group/group_internal.h"
@@ -97,7 +98,8 @@ void group_free(struct group *group)
     }
     struct committed_offset *offset;
     struct committed_offset *next;
-    HASH_ITER(hh, group->offsets, offset, next) {
+    HASH_ITER(hh, group->offsets, offset, next)
+    {
         offset_free(group, offset);
     }
     env_timer_cancel(group->at->all->env, &group->rebalance);
@@ -190,11 +192,16 @@ void groups_submit(struct groups *groups, struct group_call *call)
         int16_t key;
         void (*handle)(struct groups *groups, struct group_call *call);
     } table[] = {
-        {WIRE_JOIN_GROUP, group_join},          {WIRE_SYNC_GROUP, group_sync},
-        {WIRE_HEARTBEAT, group_heartbeat},      {WIRE_LEAVE_GROUP, group_leave},
-        {WIRE_OFFSET_COMMIT, group_offset_commit}, {WIRE_OFFSET_FETCH, group_offset_fetch},
-        {WIRE_OFFSET_DELETE, group_offset_delete}, {WIRE_LIST_GROUPS, group_list},
-        {WIRE_DESCRIBE_GROUPS, group_describe}, {WIRE_DELETE_GROUPS, group_delete},
+        {WIRE_JOIN_GROUP, group_join},
+        {WIRE_SYNC_GROUP, group_sync},
+        {WIRE_HEARTBEAT, group_heartbeat},
+        {WIRE_LEAVE_GROUP, group_leave},
+        {WIRE_OFFSET_COMMIT, group_offset_commit},
+        {WIRE_OFFSET_FETCH, group_offset_fetch},
+        {WIRE_OFFSET_DELETE, group_offset_delete},
+        {WIRE_LIST_GROUPS, group_list},
+        {WIRE_DESCRIBE_GROUPS, group_describe},
+        {WIRE_DELETE_GROUPS, group_delete},
     };
     ASSERT(call->done != NULL && call->arena != NULL);
     call->state = NULL;
@@ -216,7 +223,8 @@ static void coordinator_empty(struct coordinator *at, int16_t error)
     group_store_abandon(at, error);
     struct group *group;
     struct group *next;
-    HASH_ITER(hh, at->groups, group, next) {
+    HASH_ITER(hh, at->groups, group, next)
+    {
         group->state = GROUP_DEAD;
         LIST_FOREACH(node, &group->members) {
             struct member *member = CONTAINER_OF(node, struct member, node);
@@ -240,7 +248,7 @@ void groups_resign(struct groups *groups, int32_t partition)
     HASH_FIND(hh, groups->coordinators, &partition, sizeof partition, at);
     if (at != NULL) {
         trace_debug(env_trace(groups->env), "resign as coordinator of __consumer_offsets-%d",
-                   partition);
+                    partition);
         coordinator_free(at, KAFKA_NOT_COORDINATOR);
     }
 }
@@ -268,7 +276,8 @@ void groups_free(struct groups *groups)
 {
     struct coordinator *at;
     struct coordinator *next;
-    HASH_ITER(hh, groups->coordinators, at, next) {
+    HASH_ITER(hh, groups->coordinators, at, next)
+    {
         coordinator_free(at, KAFKA_COORDINATOR_NOT_AVAILABLE);
     }
     env_timer_cancel(groups->env, &groups->expiry);

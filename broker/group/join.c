@@ -1,12 +1,13 @@
 /* JoinGroup and the rebalance it takes part in.
  *
- * Happy path: first member -> the group waits initial_rebalance_delay_ms for others -> everyone has joined ->
- * generation + 1, a protocol is chosen, the leader gets all subscriptions (its SyncGroup brings the
- * assignment). Later joins of changed members, departures and new members start the next rebalance, in which
- * each member must rejoin within the longest rebalance timeout or is removed.
- * Failure modes: a member unknown, a protocol nobody shares, a full group, a fenced static member: an error in
- * the answer, the group unharmed. A member whose connection drops while it waits keeps its place until its
- * session ends. Rules: Kafka's GroupMetadataManager (classic groups), KIP-345, KIP-394. */
+ * Happy path: first member -> the group waits initial_rebalance_delay_ms for others -> everyone has
+ * joined -> generation + 1, a protocol is chosen, the leader gets all subscriptions (its SyncGroup
+ * brings the assignment). Later joins of changed members, departures and new members start the next
+ * rebalance, in which each member must rejoin within the longest rebalance timeout or is removed.
+ * Failure modes: a member unknown, a protocol nobody shares, a full group, a fenced static member:
+ * an error in the answer, the group unharmed. A member whose connection drops while it waits keeps
+ * its place until its session ends. Rules: Kafka's GroupMetadataManager (classic groups), KIP-345,
+ * KIP-394. */
 #include <stdio.h>
 #include <string.h>
 
@@ -52,8 +53,8 @@ static void fill_members(const struct group *group, struct group_call *call,
                          struct join_group_response *response)
 {
     response->members.count = group->member_count;
-    response->members.items = arena_array(call->arena, (size_t)group->member_count,
-                                          sizeof *response->members.items);
+    response->members.items =
+        arena_array(call->arena, (size_t)group->member_count, sizeof *response->members.items);
     int32_t i = 0;
     LIST_FOREACH(node, &group->members) {
         const struct member *other = CONTAINER_OF(node, struct member, node);
@@ -278,7 +279,8 @@ static void join_and_wait(struct member *member, struct group_call *call, const 
     member->joining = true;
     group_call_park(call, &member->join);
     if (member->is_new) {
-        /* KIP-394 and Kafka's new-member limit: until the rebalance ends, five minutes, not its session. */
+        /* KIP-394 and Kafka's new-member limit: until the rebalance ends, five minutes, not its
+         * session. */
         struct env *env = group->at->all->env;
         env_timer_set(env, &member->session, env_now_ms(env) + 300000);
     } else {
@@ -294,7 +296,7 @@ static char *new_member_id(struct groups *all, struct group_call *call, const ch
 {
     struct uuid id = env_random_uuid(all->env);
     const uint8_t *b = id.bytes;
-    const char *prefix = instance_id != NULL ? instance_id
+    const char *prefix = instance_id != NULL        ? instance_id
                          : call->client_id.size > 0 ? wire_str_dup(call->arena, call->client_id)
                                                     : "";
     return arena_printf(call->arena,
@@ -414,8 +416,7 @@ void group_join(struct groups *all, struct group_call *call)
         refuse_join(call, error);
         return;
     }
-    struct group *group =
-        group_find(at, request->group_id.data, (size_t)request->group_id.size);
+    struct group *group = group_find(at, request->group_id.data, (size_t)request->group_id.size);
     bool unknown = request->member_id.size <= 0;
     if (group == NULL && !unknown) {
         refuse_join(call, KAFKA_UNKNOWN_MEMBER_ID);

@@ -44,8 +44,7 @@ static int16_t leave_one(struct group *group, struct wire_str member_id,
     if (group == NULL) {
         return KAFKA_UNKNOWN_MEMBER_ID;
     }
-    struct pending_member *pending =
-        instance_id.size < 0 ? pending_find(group, member_id) : NULL;
+    struct pending_member *pending = instance_id.size < 0 ? pending_find(group, member_id) : NULL;
     if (pending != NULL) {
         pending_free(pending);
         group_try_complete_join(group);
@@ -80,8 +79,7 @@ void group_leave(struct groups *all, struct group_call *call)
         group_call_done(call);
         return;
     }
-    struct group *group =
-        group_find(at, request->group_id.data, (size_t)request->group_id.size);
+    struct group *group = group_find(at, request->group_id.data, (size_t)request->group_id.size);
     if (call->api_version <= 2) {
         response->error_code = leave_one(group, request->member_id, WIRE_STR_NULL);
         group_call_done(call);

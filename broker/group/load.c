@@ -1,8 +1,9 @@
-/* Loading a coordinator: its partition is read from the start to the end known when leadership began, record by
- * record, in chunks of load_buffer_bytes; then it is active and answers.
+/* Loading a coordinator: its partition is read from the start to the end known when leadership
+ * began, record by record, in chunks of load_buffer_bytes; then it is active and answers.
  *
- * Failure modes: a record that does not decode is said and passed over (Kafka does the same: one bad record must
- * not make every group of the partition unavailable); a read that fails is said and tried again. */
+ * Failure modes: a record that does not decode is said and passed over (Kafka does the same: one
+ * bad record must not make every group of the partition unavailable); a read that fails is said and
+ * tried again. */
 #include "broker/group/group_internal.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
@@ -30,11 +31,13 @@ static void finish(struct group_load *load)
     at->state = COORDINATOR_ACTIVE;
     at->load = NULL;
     enum trace_level level = load->records > 0 ? TRACE_INFO : TRACE_DEBUG;
-    trace_line(env_trace(env), level, "coordinate __consumer_offsets-%d: %u groups from %lld records",
-               at->partition, HASH_COUNT(at->groups), (long long)load->records);
+    trace_line(env_trace(env), level,
+               "coordinate __consumer_offsets-%d: %u groups from %lld records", at->partition,
+               HASH_COUNT(at->groups), (long long)load->records);
     struct group *group;
     struct group *next;
-    HASH_ITER(hh, at->groups, group, next) {
+    HASH_ITER(hh, at->groups, group, next)
+    {
         LIST_FOREACH(node, &group->members) {
             /* Everyone gets a whole session to be heard from again. */
             member_heard(CONTAINER_OF(node, struct member, node));
@@ -104,7 +107,8 @@ static void on_read(struct log_read *read)
     }
     buf_unref(read->bytes);
     read->bytes = NULL;
-    /* Nothing more to read below the end means that the log was cut: what is there has been loaded. */
+    /* Nothing more to read below the end means that the log was cut: what is there has been loaded.
+     */
     load->next = read->next_offset > load->next ? read->next_offset : load->end;
     env_post(env, &load->again);
 }

@@ -235,8 +235,8 @@ bool group_protocols_fit(const struct group *group, const struct join_group_requ
 const char *group_choose_protocol(const struct group *group)
 {
     ASSERT(group->member_count > 0);
-    /* Each member votes for the first of its protocols that everyone has; most votes win, the earliest
-     * candidate on a tie. */
+    /* Each member votes for the first of its protocols that everyone has; most votes win, the
+     * earliest candidate on a tie. */
     const struct member *first = CONTAINER_OF(group->members.next, struct member, node);
     const char *best = NULL;
     int best_votes = -1;

@@ -1,8 +1,9 @@
 /* Committed offsets: OffsetCommit, OffsetDelete, expiry.
  *
- * Happy path: the commit is checked against the group, appended, and becomes visible to OffsetFetch when its
- * record is below the high watermark. Failure modes: per-partition errors for what is refused; when the store
- * fails the old offsets stand. Rules: Kafka's OffsetMetadataManager; expiry KIP-211. */
+ * Happy path: the commit is checked against the group, appended, and becomes visible to OffsetFetch
+ * when its record is below the high watermark. Failure modes: per-partition errors for what is
+ * refused; when the store fails the old offsets stand. Rules: Kafka's OffsetMetadataManager; expiry
+ * KIP-211. */
 #include <string.h>
 
 #include "broker/group/group_internal.h"
@@ -309,8 +310,8 @@ static void on_tombstones_stored(struct group_write *write, int16_t error)
     }
 }
 
-/* A member that subscribes to the topic keeps its offsets from being deleted. Subscriptions of the "consumer"
- * protocol begin with int16 version, then the array of topic names. */
+/* A member that subscribes to the topic keeps its offsets from being deleted. Subscriptions of the
+ * "consumer" protocol begin with int16 version, then the array of topic names. */
 static bool subscribed(const struct group *group, struct wire_str topic)
 {
     LIST_FOREACH(node, &group->members) {
@@ -374,8 +375,7 @@ void group_offset_delete(struct groups *all, struct group_call *call)
             response->topics.items[i].partitions.items[j].error_code =
                 kept ? KAFKA_GROUP_SUBSCRIBED_TO_TOPIC : KAFKA_NONE;
             struct committed_offset *offset =
-                kept ? NULL
-                     : offset_find(group, topic.data, (size_t)topic.size, partition);
+                kept ? NULL : offset_find(group, topic.data, (size_t)topic.size, partition);
             if (offset != NULL) {
                 struct group_record *record = MEM_PUSH(records, record_count, record_capacity);
                 *record = (struct group_record){0};
@@ -395,7 +395,8 @@ void group_offset_delete(struct groups *all, struct group_call *call)
     group_call_done(call);
 }
 
-/* Offsets of a group without members that are past retention; then the group itself when nothing is left. */
+/* Offsets of a group without members that are past retention; then the group itself when nothing is
+ * left. */
 static void expire_group(struct group *group)
 {
     struct groups *all = group->at->all;
@@ -408,7 +409,8 @@ static void expire_group(struct group *group)
     size_t capacity = 0;
     struct committed_offset *offset;
     struct committed_offset *next;
-    HASH_ITER(hh, group->offsets, offset, next) {
+    HASH_ITER(hh, group->offsets, offset, next)
+    {
         if (offset->pending == 0 && offset->commit_timestamp_ms <= horizon_ms) {
             struct group_record *record = MEM_PUSH(records, count, capacity);
             *record = (struct group_record){0};
@@ -440,10 +442,12 @@ void groups_expire(struct groups *all)
 {
     struct coordinator *at;
     struct coordinator *next_at;
-    HASH_ITER(hh, all->coordinators, at, next_at) {
+    HASH_ITER(hh, all->coordinators, at, next_at)
+    {
         struct group *group;
         struct group *next;
-        HASH_ITER(hh, at->groups, group, next) {
+        HASH_ITER(hh, at->groups, group, next)
+        {
             if (at->state == COORDINATOR_ACTIVE) {
                 expire_group(group);
             }
@@ -455,13 +459,16 @@ void groups_topics_deleted(struct groups *groups, const char *const *topics, int
 {
     struct coordinator *at;
     struct coordinator *next_at;
-    HASH_ITER(hh, groups->coordinators, at, next_at) {
+    HASH_ITER(hh, groups->coordinators, at, next_at)
+    {
         struct group *group;
         struct group *next_group;
-        HASH_ITER(hh, at->groups, group, next_group) {
+        HASH_ITER(hh, at->groups, group, next_group)
+        {
             struct committed_offset *offset;
             struct committed_offset *next;
-            HASH_ITER(hh, group->offsets, offset, next) {
+            HASH_ITER(hh, group->offsets, offset, next)
+            {
                 bool deleted = false;
                 for (int i = 0; i < count && !deleted; i++) {
                     deleted = strcmp(topics[i], offset->topic) == 0;

@@ -1,5 +1,6 @@
-/* The records of __consumer_offsets, as Kafka's group coordinator writes and reads them: the key begins with its
- * kind (1 an offset, 2 a group's metadata), the value with its version; a null value is a tombstone. */
+/* The records of __consumer_offsets, as Kafka's group coordinator writes and reads them: the key
+ * begins with its kind (1 an offset, 2 a group's metadata), the value with its version; a null
+ * value is a tombstone. */
 #include <string.h>
 
 #include "broker/group/group_internal.h"

@@ -1,8 +1,9 @@
 /* Records on their way into the coordinator's partition, and what happens when they are there.
  *
- * One call is one batch, appended with acks=all. Failure modes: the append is refused or fails (the caller's
- * `done` gets Kafka's code), the high watermark does not come in time (REQUEST_TIMED_OUT; the record may still
- * survive, and a later load would show it), leadership goes (`done` with what the coordinator is told). */
+ * One call is one batch, appended with acks=all. Failure modes: the append is refused or fails (the
+ * caller's `done` gets Kafka's code), the high watermark does not come in time (REQUEST_TIMED_OUT;
+ * the record may still survive, and a later load would show it), leadership goes (`done` with what
+ * the coordinator is told). */
 #include "broker/group/group_internal.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
@@ -53,9 +54,9 @@ static struct buf *build(struct coordinator *at, const struct group_record *reco
     return buf;
 }
 
-void group_store(struct coordinator *at, const char *group_id, struct group_record *records, int count,
-                 void (*done)(struct group_write *write, int16_t error), void *ctx, void *extra,
-                 void (*free_extra)(void *extra))
+void group_store(struct coordinator *at, const char *group_id, struct group_record *records,
+                 int count, void (*done)(struct group_write *write, int16_t error), void *ctx,
+                 void *extra, void (*free_extra)(void *extra))
 {
     ASSERT(count > 0 && at->state == COORDINATOR_ACTIVE);
     struct group_write *write = mem_zalloc(sizeof *write);

@@ -1,8 +1,9 @@
 /* SyncGroup and Heartbeat.
  *
- * Happy path: members sync and wait; the leader's sync brings the assignments, which are stored in the log;
- * when they are below the high watermark the group is stable and every waiting member gets its part.
- * Failure modes: the store fails -> assignments are forgotten, everyone gets the error and rebalances. */
+ * Happy path: members sync and wait; the leader's sync brings the assignments, which are stored in
+ * the log; when they are below the high watermark the group is stable and every waiting member gets
+ * its part. Failure modes: the store fails -> assignments are forgotten, everyone gets the error
+ * and rebalances. */
 #include <string.h>
 
 #include "broker/group/group_internal.h"
@@ -121,13 +122,13 @@ void group_sync(struct groups *all, struct group_call *call)
     int16_t error = KAFKA_NONE;
     struct coordinator *at = groups_coordinator(all, request->group_id, &error);
     if (at == NULL) {
-        /* Kafka answers a loading coordinator with REBALANCE_IN_PROGRESS: the member joins again. */
+        /* Kafka answers a loading coordinator with REBALANCE_IN_PROGRESS: the member joins again.
+         */
         refuse_sync(call, error == KAFKA_COORDINATOR_LOAD_IN_PROGRESS ? KAFKA_REBALANCE_IN_PROGRESS
                                                                       : error);
         return;
     }
-    struct group *group =
-        group_find(at, request->group_id.data, (size_t)request->group_id.size);
+    struct group *group = group_find(at, request->group_id.data, (size_t)request->group_id.size);
     struct member *member = NULL;
     error = group == NULL ? KAFKA_UNKNOWN_MEMBER_ID : check_sync(group, request, &member);
     if (error == KAFKA_NONE && group->state == GROUP_PREPARING_REBALANCE) {
@@ -166,13 +167,12 @@ void group_heartbeat(struct groups *all, struct group_call *call)
         group_call_done(call);
         return;
     }
-    struct group *group =
-        group_find(at, request->group_id.data, (size_t)request->group_id.size);
+    struct group *group = group_find(at, request->group_id.data, (size_t)request->group_id.size);
     struct member *member = NULL;
-    error = group == NULL ? KAFKA_UNKNOWN_MEMBER_ID
-                          : group_check_member(group, request->member_id,
-                                               request->group_instance_id, request->generation_id,
-                                               &member);
+    error = group == NULL
+                ? KAFKA_UNKNOWN_MEMBER_ID
+                : group_check_member(group, request->member_id, request->group_instance_id,
+                                     request->generation_id, &member);
     if (error == KAFKA_NONE) {
         member_heard(member);
         if (group->state == GROUP_PREPARING_REBALANCE) {

@@ -18,8 +18,7 @@ static void on_created(struct api_controller_call *call)
 {
     struct auto_topic *topic = call->ctx;
     const struct create_topics_response *response = call->response;
-    int16_t error =
-        response->topics.count == 1 ? response->topics.items[0].error_code : KAFKA_NONE;
+    int16_t error = response->topics.count == 1 ? response->topics.items[0].error_code : KAFKA_NONE;
     if (error != KAFKA_NONE && error != KAFKA_TOPIC_ALREADY_EXISTS) {
         struct wire_str message = response->topics.items[0].error_message;
         trace_warn(env_trace(topic->broker->env), "topic %s is not created: %s%s%.*s", topic->name,
@@ -96,7 +95,8 @@ void node_auto_topics_free(struct broker *broker)
 {
     struct auto_topic *topic;
     struct auto_topic *next;
-    HASH_ITER(hh, broker->auto_topics, topic, next) {
+    HASH_ITER(hh, broker->auto_topics, topic, next)
+    {
         node_controller_cancel(broker, &topic->call);
         auto_topic_free(topic);
     }

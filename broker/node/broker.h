@@ -1,12 +1,13 @@
 /* node: one broker, wired: rooms, connections, start and stop.
  *
- * Start: open and lock the log directories -> learn or decide the cluster id -> bind the listeners (so that a
- * taken port is said at once) -> the quorum replays its log and elects -> the broker registers with the active
- * controller -> its partitions open -> it is unfenced -> connections that waited are served -> `ready`.
- * Stop: controlled shutdown -> no new requests -> logs closed, checkpoints, clean shutdown file -> `stopped`.
+ * Start: open and lock the log directories -> learn or decide the cluster id -> bind the listeners
+ * (so that a taken port is said at once) -> the quorum replays its log and elects -> the broker
+ * registers with the active controller -> its partitions open -> it is unfenced -> connections that
+ * waited are served -> `ready`. Stop: controlled shutdown -> no new requests -> logs closed,
+ * checkpoints, clean shutdown file -> `stopped`.
  *
- * Failure modes: whatever keeps it from starting is one sentence in `stopped` with a non-zero code; nothing on
- * disk has been changed by then except an empty directory that was formatted. */
+ * Failure modes: whatever keeps it from starting is one sentence in `stopped` with a non-zero code;
+ * nothing on disk has been changed by then except an empty directory that was formatted. */
 #ifndef BROKER_NODE_BROKER_H
 #define BROKER_NODE_BROKER_H
 
@@ -20,9 +21,10 @@ struct broker;
 /* Exit codes a systemd unit can rely on. */
 enum broker_exit {
     BROKER_EXIT_OK = 0,
-    BROKER_EXIT_FAILED = 1,  /* the disk or the system failed while running */
-    BROKER_EXIT_USAGE = 2,   /* arguments or settings */
-    BROKER_EXIT_REFUSED = 3, /* could not start: port, directory, lock, another cluster's or node's data */
+    BROKER_EXIT_FAILED = 1, /* the disk or the system failed while running */
+    BROKER_EXIT_USAGE = 2,  /* arguments or settings */
+    BROKER_EXIT_REFUSED =
+        3, /* could not start: port, directory, lock, another cluster's or node's data */
 };
 
 struct broker_news {

@@ -1,11 +1,12 @@
 /* Connections: frames in, requests to handlers, answers out in order.
  *
- * Happy path: a frame -> header -> the API's row -> body decoded into the request's arena -> handler ->
- * request_respond encodes it -> it leaves when every earlier request of the connection has been answered.
- * Failure modes: a frame that does not decode, an API that is not served here or a version out of range closes
- * the connection with one trace line naming peer and reason (ApiVersions alone answers an unknown version:
- * KIP-511). At most CONN_REQUESTS_MAX unanswered requests per connection, then reading stops; likewise while
- * more than CONN_OUTPUT_MAX bytes wait for the peer. */
+ * Happy path: a frame -> header -> the API's row -> body decoded into the request's arena ->
+ * handler -> request_respond encodes it -> it leaves when every earlier request of the connection
+ * has been answered. Failure modes: a frame that does not decode, an API that is not served here or
+ * a version out of range closes the connection with one trace line naming peer and reason
+ * (ApiVersions alone answers an unknown version: KIP-511). At most CONN_REQUESTS_MAX unanswered
+ * requests per connection, then reading stops; likewise while more than CONN_OUTPUT_MAX bytes wait
+ * for the peer. */
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
@@ -18,18 +19,6 @@ static void say_closed(const struct conn *conn, const char *why)
 {
     trace_info(env_trace(conn->broker->env), "connection from %s:%u closed: %s", conn->peer.host,
                conn->peer.port, why);
-}
-
-static void request_free(struct request *request)
-{
-    for (int i = 0; i < request->piece_count; i++) {
-        slice_unref(request->pieces[i].bytes);
-        env_file_unref(request->pieces[i].file);
-    }
-    mem_free(request->pieces);
-    buf_unref(request->frame);
-    arena_free(&request->arena);
-    mem_free(request);
 }
 
 /* Ends every request; the handlers of parked ones withdraw first. */
@@ -95,65 +84,17 @@ static void flush_answers(struct conn *conn)
     update_pause(conn);
 }
 
-/* Cuts the encoded bytes at the splices: bytes, range, bytes, ... The encoder's memory becomes one buf. */
-static void make_pieces(struct request *request, const struct wire_out *out)
+/* What api/request.c tells of an encoded answer. */
+void node_answered(void *ctx, struct request *request)
 {
-    struct buf *bytes = buf_copy(out->bytes.data, out->bytes.size);
-    request->pieces = mem_array(2 * out->splice_count + 1, sizeof *request->pieces);
-    int n = 0;
-    size_t at = 0;
-    for (size_t i = 0; i < out->splice_count; i++) {
-        const struct wire_splice *splice = &out->splices[i];
-        const struct api_range *range = splice->splice;
-        ASSERT(splice->at >= at && range->size == (uint32_t)splice->size);
-        if (splice->at > at) {
-            request->pieces[n++].bytes = slice_of(bytes, at, splice->at - at);
-            at = splice->at;
-        }
-        request->pieces[n].file = range->file;
-        request->pieces[n].at = range->at;
-        request->pieces[n++].size = range->size;
-    }
-    if (bytes->size > at) {
-        request->pieces[n++].bytes = slice_of(bytes, at, bytes->size - at);
-    }
-    request->piece_count = n;
-    buf_unref(bytes);
-}
-
-void request_respond(struct request *request, const void *response)
-{
-    ASSERT(!request->answered);
-    struct conn *conn = request->conn;
-    const struct wire_api *api = wire_api_of(request->header.api_key);
-    int16_t version = request->header.api_version;
-    struct wire_out out = {0};
-    wire_put_i32(&out, 0);
-    wire_put_response_header(&out, request->header.api_key, version, request->header.correlation_id);
-    enum err error = wire_encode(api->response, request->encode_version, response, &out);
-    ASSERT(error == ERR_NONE);
-    int64_t size = (int64_t)out.bytes.size + out.spliced_bytes - 4;
-    ASSERT(size <= INT32_MAX);
-    wire_patch_i32(&out, 0, (int32_t)size);
-    make_pieces(request, &out);
-    wire_out_free(&out);
-    request->answered = true;
-    flush_answers(conn);
-}
-
-void request_finish(struct request *request)
-{
-    ASSERT(!request->answered);
-    request->answered = true;
+    (void)ctx;
     flush_answers(request->conn);
 }
 
-void request_close_connection(struct request *request, const char *why)
+void node_drop_connection(void *ctx, struct request *request, const char *why)
 {
-    ASSERT(!request->answered);
-    struct conn *conn = request->conn;
-    request->answered = true; /* its handler has let go of it */
-    conn_close(conn, why);
+    (void)ctx;
+    conn_close(request->conn, why);
 }
 
 /* ---- frames in ---- */
@@ -282,7 +223,8 @@ static void conn_free(struct conn *conn)
     mem_free(conn);
 }
 
-enum err node_listen(struct node_listener *listener, uint32_t max_frame_bytes, struct err_text *text)
+enum err node_listen(struct node_listener *listener, uint32_t max_frame_bytes,
+                     struct err_text *text)
 {
     listener->env.events = &conn_events;
     listener->env.accepted = on_accepted;

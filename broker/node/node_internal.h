@@ -109,7 +109,7 @@ struct broker {
     struct auto_topic *auto_topics; /* uthash */
     struct api_context api;
 
-    struct env_post step;      /* start and stop go on in a turn of their own */
+    struct env_post step; /* start and stop go on in a turn of their own */
     void (*next_step)(struct broker *broker);
     enum broker_exit exit_code;
     char why[768];
@@ -134,6 +134,9 @@ enum err node_listen(struct node_listener *listener, uint32_t max_frame_bytes,
                      struct err_text *text);
 void node_conns_serve(struct broker *broker);
 void node_conns_close(struct broker *broker);
+/* api_context.answered and .drop_connection */
+void node_answered(void *ctx, struct request *request);
+void node_drop_connection(void *ctx, struct request *request, const char *why);
 /* Memory only. */
 void node_conns_free(struct broker *broker);
 

@@ -1,5 +1,6 @@
-/* Producer ids for idempotent producers: blocks of a thousand from the controller (AllocateProducerIds,
- * KIP-730), given out one by one. Those who find none wait for the next block. */
+/* Producer ids for idempotent producers: blocks of a thousand from the controller
+ * (AllocateProducerIds, KIP-730), given out one by one. Those who find none wait for the next
+ * block. */
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"

@@ -1,10 +1,10 @@
 /* This broker's life as the controller sees it (BrokerLifecycleManager, KIP-631).
  *
- * Happy path: BrokerRegistration -> our image reaches the registration record -> partitions open -> a heartbeat
- * asks to be unfenced -> our image says so -> the node serves -> heartbeats for ever.
- * Failure modes: the controller is not active yet or the call fails: asked again after REGISTER_RETRY_MS. Fenced
- * later on: the next heartbeat asks to be unfenced again. An unknown broker epoch (another incarnation
- * registered under our id): said, and the node stops. */
+ * Happy path: BrokerRegistration -> our image reaches the registration record -> partitions open ->
+ * a heartbeat asks to be unfenced -> our image says so -> the node serves -> heartbeats for ever.
+ * Failure modes: the controller is not active yet or the call fails: asked again after
+ * REGISTER_RETRY_MS. Fenced later on: the next heartbeat asks to be unfenced again. An unknown
+ * broker epoch (another incarnation registered under our id): said, and the node stops. */
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
 
@@ -139,9 +139,10 @@ static void on_heartbeat(struct api_controller_call *call)
     arena_free(&self->arena);
     self->heartbeat_out = false;
     if (error == KAFKA_STALE_BROKER_EPOCH || error == KAFKA_BROKER_ID_NOT_REGISTERED) {
-        node_fail(broker, BROKER_EXIT_FAILED,
-                  "another process has registered as broker %d (%s): give each broker its own node.id",
-                  broker->node_id, kafka_error_name(error));
+        node_fail(
+            broker, BROKER_EXIT_FAILED,
+            "another process has registered as broker %d (%s): give each broker its own node.id",
+            broker->node_id, kafka_error_name(error));
         return;
     }
     if (error != KAFKA_NONE) {

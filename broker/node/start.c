@@ -9,7 +9,8 @@ static void open_quorum(struct broker *broker);
 
 /* ---- directories ---- */
 
-/* The cluster id that a directory, or else a setting, names; "" when none does. False after a conflict. */
+/* The cluster id that a directory, or else a setting, names; "" when none does. False after a
+ * conflict. */
 static bool known_cluster_id(struct broker *broker)
 {
     snprintf(broker->cluster_id, sizeof broker->cluster_id, "%s", broker->settings->cluster_id);
@@ -28,9 +29,10 @@ static bool known_cluster_id(struct broker *broker)
             return false;
         }
         if (broker->cluster_id[0] != '\0' && strcmp(broker->cluster_id, meta->cluster_id) != 0) {
-            node_fail(broker, BROKER_EXIT_REFUSED,
-                      "%s belongs to cluster %s, but %s says %s: name the directory of this cluster",
-                      path, meta->cluster_id, from, broker->cluster_id);
+            node_fail(
+                broker, BROKER_EXIT_REFUSED,
+                "%s belongs to cluster %s, but %s says %s: name the directory of this cluster",
+                path, meta->cluster_id, from, broker->cluster_id);
             return false;
         }
         snprintf(broker->cluster_id, sizeof broker->cluster_id, "%s", meta->cluster_id);
@@ -39,7 +41,8 @@ static bool known_cluster_id(struct broker *broker)
     return true;
 }
 
-/* Voters that start from nothing must agree without talking: the same voter set gives the same id. */
+/* Voters that start from nothing must agree without talking: the same voter set gives the same id.
+ */
 static struct uuid id_of_voters(const struct voter_list *voters)
 {
     uint64_t hash[2] = {0xCBF29CE484222325ULL, 0x9AE16A3B2F90404FULL};
@@ -263,6 +266,8 @@ static void fill_api(struct broker *broker)
         .auto_create = node_auto_create,
         .next_producer_id = node_next_producer_id,
         .wait_producer_ids = node_wait_producer_ids,
+        .answered = node_answered,
+        .drop_connection = node_drop_connection,
         .ctx = broker,
     };
 }
@@ -316,8 +321,8 @@ static void open_quorum(struct broker *broker)
     broker->replicas = replicas_new(broker->env, broker->dirs, broker->dir_count, &replicas);
     broker->groups = groups_new(broker->env, &groups);
     broker->controller = controller_new(broker->env, &controller, &writer);
-    broker->quorum = quorum_open(broker->env, metadata_dir(broker), &quorum, node_quorum_events(),
-                                 broker);
+    broker->quorum =
+        quorum_open(broker->env, metadata_dir(broker), &quorum, node_quorum_events(), broker);
     fill_api(broker);
 }
 

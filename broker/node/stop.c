@@ -1,5 +1,5 @@
-/* Stopping: what came last goes first. Every step waits for the one before; a step that has nothing to stop
- * passes on at once, so that a start that failed half way ends by the same road. */
+/* Stopping: what came last goes first. Every step waits for the one before; a step that has nothing
+ * to stop passes on at once, so that a start that failed half way ends by the same road. */
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
 
@@ -26,8 +26,8 @@ static void on_dir_closed(void *ctx, enum err error, const struct err_text *text
     }
 }
 
-/* A clean close promises that nothing needs recovery. A start that failed before the logs were opened may give
- * that promise only if it found it. */
+/* A clean close promises that nothing needs recovery. A start that failed before the logs were
+ * opened may give that promise only if it found it. */
 static bool may_close(const struct broker *broker, int i)
 {
     return broker->found[i].error == ERR_NONE && broker->found[i].formatted &&

@@ -50,8 +50,7 @@ struct groups_config node_groups_config(const struct broker *broker)
     config.offset_metadata_max_bytes = settings_int(values, "offset.metadata.max.bytes");
     config.offsets_retention_ms =
         INT64_C(60000) * settings_int(values, "offsets.retention.minutes");
-    config.offsets_check_interval_ms =
-        settings_long(values, "offsets.retention.check.interval.ms");
+    config.offsets_check_interval_ms = settings_long(values, "offsets.retention.check.interval.ms");
     config.commit_timeout_ms = settings_int(values, "offsets.commit.timeout.ms");
     config.load_buffer_bytes = settings_int(values, "offsets.load.buffer.size");
     return config;

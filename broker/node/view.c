@@ -1,7 +1,7 @@
 /* The quorum's news: committed records become the image, the image's changes go to the rooms.
  *
- * While the log is replayed at start only the image grows; when this broker's registration has been reached,
- * everything is published at once and from then on batch by batch. */
+ * While the log is replayed at start only the image grows; when this broker's registration has been
+ * reached, everything is published at once and from then on batch by batch. */
 #include <string.h>
 
 #include "broker/node/node_internal.h"

@@ -20,8 +20,8 @@ static bool enough_replicas(const struct replica *replica)
     return replica->isr_count >= wanted;
 }
 
-/* The list is kept by wait_offset so that completion looks only at its head; a duplicate of an older batch is
- * the rare one that does not belong at the end. */
+/* The list is kept by wait_offset so that completion looks only at its head; a duplicate of an
+ * older batch is the rare one that does not belong at the end. */
 static void park(struct replica *replica, struct replica_append *append)
 {
     struct list *before = &replica->appends;

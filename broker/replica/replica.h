@@ -1,14 +1,15 @@
 /* replica: the partitions this broker holds: their role, high watermark and those who wait on it.
  *
- * A replica follows the committed metadata image (replicas_apply). It is the only writer of its log. What
- * clients and followers see of a log, they see through here.
+ * A replica follows the committed metadata image (replicas_apply). It is the only writer of its
+ * log. What clients and followers see of a log, they see through here.
  *
- * HIGH WATERMARK. min over this leader's own end and the in-sync followers' ends; moves forward only, and
- * not at all while the ISR is smaller than the effective min.insync.replicas (KIP-966). "Own end" is the
- * durable end when the topic has flush.messages=1, else the log end.
+ * HIGH WATERMARK. min over this leader's own end and the in-sync followers' ends; moves forward
+ * only, and not at all while the ISR is smaller than the effective min.insync.replicas (KIP-966).
+ * "Own end" is the durable end when the topic has flush.messages=1, else the log end.
  *
- * Waits are structs in their owner, linked until they fire or are cancelled; a firing wait is already
- * unlinked. All callbacks come in a later turn than the call that caused them, except where said. */
+ * Waits are structs in their owner, linked until they fire or are cancelled; a firing wait is
+ * already unlinked. All callbacks come in a later turn than the call that caused them, except where
+ * said. */
 #ifndef BROKER_REPLICA_REPLICA_H
 #define BROKER_REPLICA_REPLICA_H
 
@@ -30,10 +31,12 @@ struct replica_settings {
 
 struct replicas_config {
     int32_t broker_id;
-    /* Effective settings of a topic; called when a replica is made and when its configuration changed. */
+    /* Effective settings of a topic; called when a replica is made and when its configuration
+     * changed. */
     void (*topic_settings)(void *ctx, const char *topic, struct replica_settings *out);
-    /* News upward, each in a turn of its own. `became_leader` comes when the log is open and the epoch has
-     * begun, also for a new epoch of a leader; `lost_leadership` also when the partition is deleted. */
+    /* News upward, each in a turn of its own. `became_leader` comes when the log is open and the
+     * epoch has begun, also for a new epoch of a leader; `lost_leadership` also when the partition
+     * is deleted. */
     void (*became_leader)(void *ctx, struct replica *replica);
     void (*lost_leadership)(void *ctx, const char *topic, int32_t partition, int32_t leader_epoch);
     /* Every log that was being opened is open (or failed); called once per batch of openings. */
@@ -57,9 +60,11 @@ bool replicas_settled(const struct replicas *all);
 /* NULL when this broker holds no such partition. */
 struct replica *replicas_find(struct replicas *all, const struct uuid *topic_id, int32_t partition);
 /* Calls `each` for every partition held, by topic name and partition. */
-void replicas_each(struct replicas *all, void (*each)(void *ctx, struct replica *replica), void *ctx);
+void replicas_each(struct replicas *all, void (*each)(void *ctx, struct replica *replica),
+                   void *ctx);
 
-/* ---- what it is ------------------------------------------------------------------------------- */
+/* ---- what it is -------------------------------------------------------------------------------
+ */
 
 const char *replica_topic(const struct replica *replica);
 int32_t replica_partition(const struct replica *replica);
@@ -79,7 +84,8 @@ bool replica_high_watermark_known(const struct replica *replica);
 int16_t replica_check(const struct replica *replica, int32_t current_leader_epoch,
                       bool need_leader);
 
-/* ---- appending -------------------------------------------------------------------------------- */
+/* ---- appending --------------------------------------------------------------------------------
+ */
 
 /* In the caller's struct, in place until `done` or replica_append_cancel. */
 struct replica_append {
@@ -99,17 +105,20 @@ struct replica_append {
     int32_t leader_epoch;
 };
 
-/* Appends batches in bytes [offset, offset + size) of `buf` as the leader. acks as the protocol has them:
- * 0 nothing to wait for, 1 this broker's own end, -1 the high watermark. Returns true when the answer is
- * there already (errors, acks 0) and `done` will not come. NOT_ENOUGH_REPLICAS is decided before the
- * append, NOT_ENOUGH_REPLICAS_AFTER_APPEND after it (KIP-966 strict min ISR). Timeouts are the caller's. */
+/* Appends batches in bytes [offset, offset + size) of `buf` as the leader. acks as the protocol has
+ * them: 0 nothing to wait for, 1 this broker's own end, -1 the high watermark. Returns true when
+ * the answer is there already (errors, acks 0) and `done` will not come. NOT_ENOUGH_REPLICAS is
+ * decided before the append, NOT_ENOUGH_REPLICAS_AFTER_APPEND after it (KIP-966 strict min ISR).
+ * Timeouts are the caller's. */
 bool replica_append(struct replica *replica, struct buf *buf, size_t offset, size_t size,
                     int16_t acks, struct replica_append *append);
 void replica_append_cancel(struct replica_append *append); /* harmless when it is not waiting */
 
-/* ---- watching --------------------------------------------------------------------------------- */
+/* ---- watching ---------------------------------------------------------------------------------
+ */
 
-/* Fires once when anything a reader could care about moved: high watermark, log end, start, epoch, role. */
+/* Fires once when anything a reader could care about moved: high watermark, log end, start, epoch,
+ * role. */
 struct replica_watch {
     struct list node;
     void (*fire)(struct replica_watch *watch);

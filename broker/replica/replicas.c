@@ -1,9 +1,10 @@
 /* The set of partitions held by this broker: made, opened, closed and deleted as the image says.
  *
- * Happy path: delta names a topic -> for each partition of it that lists us, find or make the replica, open
- * its log by a job, take the role; partitions that no longer list us or whose topic is gone are deleted.
- * Failure modes: a log that does not open leaves the replica FAILED (KAFKA_STORAGE_ERROR to clients), named
- * in a trace line; a partition deleted while its log opens is deleted when it has opened. */
+ * Happy path: delta names a topic -> for each partition of it that lists us, find or make the
+ * replica, open its log by a job, take the role; partitions that no longer list us or whose topic
+ * is gone are deleted. Failure modes: a log that does not open leaves the replica FAILED
+ * (KAFKA_STORAGE_ERROR to clients), named in a trace line; a partition deleted while its log opens
+ * is deleted when it has opened. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,8 @@
 #include "common/base/mem.h"
 #include "common/wire/kafka_error.h"
 
-/* Retention and time-based rolls are looked at this often (Kafka: log.retention.check.interval.ms is five
- * minutes; a look costs microseconds here). */
+/* Retention and time-based rolls are looked at this often (Kafka: log.retention.check.interval.ms
+ * is five minutes; a look costs microseconds here). */
 enum { REPLICAS_TEND_MS = 30000 };
 
 static void on_news(struct env_post *post)
@@ -55,7 +56,8 @@ static void on_tend(struct env_timer *timer)
     struct replicas *all = CONTAINER_OF(timer, struct replicas, tend);
     struct replica *replica;
     struct replica *next;
-    HASH_ITER(hh, all->by_key, replica, next) {
+    HASH_ITER(hh, all->by_key, replica, next)
+    {
         if (replica->state == REPLICA_ONLINE) {
             log_tend(replica->log, replica->high_watermark);
         }
@@ -310,7 +312,8 @@ static void drop_topic(struct replicas *all, const struct uuid *topic_id)
 {
     struct replica *replica;
     struct replica *next;
-    HASH_ITER(hh, all->by_key, replica, next) {
+    HASH_ITER(hh, all->by_key, replica, next)
+    {
         if (uuid_equal(&replica->key.topic_id, topic_id)) {
             replica_drop(replica);
         }
@@ -321,7 +324,8 @@ static void reconfigure(struct replicas *all, const char *topic)
 {
     struct replica *replica;
     struct replica *next;
-    HASH_ITER(hh, all->by_key, replica, next) {
+    HASH_ITER(hh, all->by_key, replica, next)
+    {
         if (topic != NULL && strcmp(replica->topic, topic) != 0) {
             continue;
         }
@@ -395,18 +399,21 @@ static int by_name(const void *a, const void *b)
     const struct replica *const *x = a;
     const struct replica *const *y = b;
     int order = strcmp((*x)->topic, (*y)->topic);
-    return order != 0 ? order : ((*x)->key.partition > (*y)->key.partition) -
-                                    ((*x)->key.partition < (*y)->key.partition);
+    return order != 0 ? order
+                      : ((*x)->key.partition > (*y)->key.partition) -
+                            ((*x)->key.partition < (*y)->key.partition);
 }
 
-void replicas_each(struct replicas *all, void (*each)(void *ctx, struct replica *replica), void *ctx)
+void replicas_each(struct replicas *all, void (*each)(void *ctx, struct replica *replica),
+                   void *ctx)
 {
     size_t count = HASH_COUNT(all->by_key);
     struct replica **sorted = mem_array(count, sizeof(struct replica *));
     size_t n = 0;
     struct replica *replica;
     struct replica *next;
-    HASH_ITER(hh, all->by_key, replica, next) {
+    HASH_ITER(hh, all->by_key, replica, next)
+    {
         sorted[n++] = replica;
     }
     qsort(sorted, n, sizeof(struct replica *), by_name);
@@ -429,7 +436,8 @@ void replicas_close(struct replicas *all, void (*done)(void *ctx), void *ctx)
     env_timer_cancel(all->env, &all->tend);
     struct replica *replica;
     struct replica *next;
-    HASH_ITER(hh, all->by_key, replica, next) {
+    HASH_ITER(hh, all->by_key, replica, next)
+    {
         replica_fail_waits(replica, KAFKA_NOT_LEADER_OR_FOLLOWER);
         if (replica->leading && all->config.lost_leadership != NULL) {
             all->config.lost_leadership(all->config.ctx, replica->topic, replica->key.partition,
@@ -446,7 +454,8 @@ void replicas_free(struct replicas *all)
 {
     struct replica *replica;
     struct replica *next;
-    HASH_ITER(hh, all->by_key, replica, next) {
+    HASH_ITER(hh, all->by_key, replica, next)
+    {
         HASH_DEL(all->by_key, replica);
         if (replica->log != NULL) {
             log_free(replica->log);

@@ -1,9 +1,9 @@
 /* A replica's role, its high watermark, and the waits that depend on it.
  *
- * Happy path: the image names this broker leader -> the epoch begins in the log -> appends raise the log's
- * ends -> the high watermark follows -> parked produces and fetches fire.
- * Failure modes: the epoch changes or leadership goes (parked produces get NOT_LEADER_OR_FOLLOWER, watches
- * fire so that fetches look again); the log fails (KAFKA_STORAGE_ERROR). */
+ * Happy path: the image names this broker leader -> the epoch begins in the log -> appends raise
+ * the log's ends -> the high watermark follows -> parked produces and fetches fire. Failure modes:
+ * the epoch changes or leadership goes (parked produces get NOT_LEADER_OR_FOLLOWER, watches fire so
+ * that fetches look again); the log fails (KAFKA_STORAGE_ERROR). */
 #include "broker/replica/replica_internal.h"
 #include "common/base/assert.h"
 #include "common/wire/kafka_error.h"

@@ -8,8 +8,7 @@
 _Noreturn void base_assert_failed(const char *what, const char *file, int line,
                                   const char *function);
 
-#define ASSERT(cond)                                                                               \
-    ((cond) ? (void)0 : base_assert_failed(#cond, __FILE__, __LINE__, __func__))
+#define ASSERT(cond) ((cond) ? (void)0 : base_assert_failed(#cond, __FILE__, __LINE__, __func__))
 
 #define UNREACHABLE(why) base_assert_failed("unreachable: " why, __FILE__, __LINE__, __func__)
 

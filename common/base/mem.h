@@ -24,6 +24,6 @@ void *mem_grow(void *items, size_t count, size_t *capacity, size_t item_bytes);
 #define MEM_PUSH(items, count, capacity)                                                           \
     ((items) = mem_grow((items), (count), &(capacity), sizeof *(items)), &(items)[(count)++])
 
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

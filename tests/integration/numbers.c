@@ -1,9 +1,10 @@
-/* numbers: an idempotent acks=all producer (librdkafka) of the numbers 0..COUNT-1 to partition 0, one a record.
+/* numbers: an idempotent acks=all producer (librdkafka) of the numbers 0..COUNT-1 to partition 0,
+ * one a record.
  *
  *   numbers BROKERS TOPIC COUNT PER_SECOND
  *
- * Prints each number when, and only when, the broker has acknowledged it. Goes on through broker restarts; exits
- * 1 when librdkafka gives up on a record. */
+ * Prints each number when, and only when, the broker has acknowledged it. Goes on through broker
+ * restarts; exits 1 when librdkafka gives up on a record. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
