@@ -230,7 +230,7 @@ void learn_members(struct model *draft, const struct describe_groups_response *r
  */
 
 static const char *topic_of(struct model *draft,
-                            const struct offset_fetch_response_offset_fetch_response_topics *from)
+                            const struct offset_fetch_response_group_topic *from)
 {
     if (from->name.size > 0) {
         return wire_str_dup(&draft->arena, from->name);
@@ -255,10 +255,10 @@ static void read_committed(struct model *draft, struct model_group *g,
     g->offsets = arena_array(&draft->arena, count + 1, sizeof *g->offsets);
     g->offset_count = 0;
     for (int32_t i = 0; i < from->topics.count; i++) {
-        const struct offset_fetch_response_offset_fetch_response_topics *t = &from->topics.items[i];
+        const struct offset_fetch_response_group_topic *t = &from->topics.items[i];
         const char *topic = topic_of(draft, t);
         for (int32_t j = 0; topic != NULL && j < t->partitions.count; j++) {
-            const struct offset_fetch_response_offset_fetch_response_partitions *p =
+            const struct offset_fetch_response_group_partition *p =
                 &t->partitions.items[j];
             struct model_offset *o = &g->offsets[g->offset_count++];
             *o = (struct model_offset){topic,         p->partition_index, p->committed_offset,

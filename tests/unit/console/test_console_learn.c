@@ -168,9 +168,9 @@ static void describe(struct model *m, const char *group, const void *assignment,
 
 static void commit(struct model *m, const char *group, int16_t error, int64_t offset)
 {
-    struct offset_fetch_response_offset_fetch_response_partitions p = {.partition_index = 0,
+    struct offset_fetch_response_group_partition p = {.partition_index = 0,
                                                                        .committed_offset = offset};
-    struct offset_fetch_response_offset_fetch_response_topics t = {.name = WIRE_STR_NULL,
+    struct offset_fetch_response_group_topic t = {.name = WIRE_STR_NULL,
                                                                    .topic_id = uuid_from_number(7)};
     t.partitions.items = &p;
     t.partitions.count = 1;

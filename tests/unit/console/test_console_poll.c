@@ -103,9 +103,9 @@ static void answer_listing(const struct asked *q)
 static void answer_committed(const struct asked *q)
 {
     const struct offset_fetch_request *asked = q->request.body;
-    struct offset_fetch_response_offset_fetch_response_partitions partition = {.committed_offset =
+    struct offset_fetch_response_group_partition partition = {.committed_offset =
                                                                                    50};
-    struct offset_fetch_response_offset_fetch_response_topics topic = {.name = wire_str("orders")};
+    struct offset_fetch_response_group_topic topic = {.name = wire_str("orders")};
     struct offset_fetch_response_group group = {.group_id = asked->groups.items[0].group_id};
     struct offset_fetch_response r = {0};
     topic.partitions.items = &partition;
