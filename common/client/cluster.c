@@ -85,8 +85,7 @@ void cluster_free(struct cluster *c)
     mem_free(c);
 }
 
-/* ---- asks -------------------------------------------------------------------------------------
- */
+/* ---- asks ---------------------------------------------------------------------------------- */
 
 void ask_new(struct cluster *c, struct cluster_target target, const struct client_request *request,
              int64_t now_ms)
@@ -99,7 +98,7 @@ void ask_new(struct cluster *c, struct cluster_target target, const struct clien
     ask->kind = target.kind;
     ask->broker_id = target.broker_id;
     ask->deadline_ms = now_ms + request->timeout_ms;
-    ask->learnt_seen = c->learnt_count;
+    ask->lookups_seen = c->lookups;
     if (target.kind == CLUSTER_COORDINATOR) {
         ASSERT(target.group != NULL);
         ask->coordinator = lookup_group(c, target.group);
@@ -196,8 +195,7 @@ static void ask_step(struct ask *ask, int64_t now_ms)
     }
 }
 
-/* ---- time -------------------------------------------------------------------------------------
- */
+/* ---- time ---------------------------------------------------------------------------------- */
 
 static void ask_expire(struct ask *ask)
 {
@@ -257,8 +255,7 @@ int64_t cluster_next_deadline(const struct cluster *c)
     return first != NULL && first->key < links_ms ? first->key : links_ms;
 }
 
-/* ---- what is known ----------------------------------------------------------------------------
- */
+/* ---- what is known ------------------------------------------------------------------------- */
 
 void cluster_refresh(struct cluster *c)
 {

@@ -56,8 +56,7 @@ enum err cluster_new(const char *bootstrap, const struct cluster_options *option
 /* Closes every connection. No `done` is called any more. */
 void cluster_free(struct cluster *c);
 
-/* ---- requests ---------------------------------------------------------------------------------
- */
+/* ---- requests ------------------------------------------------------------------------------ */
 
 enum cluster_target_kind {
     CLUSTER_ANY,        /* whichever broker answers */
@@ -99,8 +98,7 @@ void cluster_refresh(struct cluster *c);
 /* After NOT_COORDINATOR: the group's coordinator is looked up again for the next request. */
 void cluster_forget_coordinator(struct cluster *c, const char *group);
 
-/* ---- what is known ----------------------------------------------------------------------------
- */
+/* ---- what is known ------------------------------------------------------------------------- */
 
 struct cluster_node {
     int32_t id;
@@ -121,8 +119,7 @@ const struct client_conn *cluster_conn(const struct cluster *c, int32_t broker_i
  * `text` gets each with its cause. False again when one answers. */
 bool cluster_unreachable(const struct cluster *c, struct err_text *text);
 
-/* ---- time and events --------------------------------------------------------------------------
- */
+/* ---- time and events ----------------------------------------------------------------------- */
 
 void cluster_tick(struct cluster *c, int64_t now_ms);
 /* When cluster_tick is due: INT64_MAX never, INT64_MIN at once. */

@@ -5,11 +5,12 @@
  * response.
  *
  * Failure modes: a frame that is not the first call's answer, or cannot be decoded, and silence
- * since a call that ran out of time, break the connection: state BROKEN, every call told, an error
- * to the owner. A call that ran out of time on a connection that lives stays in `calls`, without
- * `done`, to take its answer. */
+ * after the first call ran out of time, break the connection: state BROKEN, every call told, an
+ * error to the owner. A call that ran out of time on a connection that lives stays in `calls`,
+ * without `done`, to take its answer. */
 #include "common/client/conn.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "common/base/assert.h"
@@ -115,8 +116,7 @@ uint32_t client_conn_outstanding(const struct client_conn *c)
     return c->outstanding;
 }
 
-/* ---- telling callers --------------------------------------------------------------------------
- */
+/* ---- telling callers ----------------------------------------------------------------------- */
 
 /* The call has left every list and heap. */
 static void tell(struct call *call, const struct client_answer *answer)
@@ -180,8 +180,7 @@ static enum err break_with(struct client_conn *c, enum err error, const char *wh
     return error;
 }
 
-/* ---- sending ----------------------------------------------------------------------------------
- */
+/* ---- sending ------------------------------------------------------------------------------- */
 
 static enum err encode(struct client_conn *c, const struct call *call, const void *body,
                        struct wire_out *out)
@@ -291,8 +290,7 @@ enum err client_conn_send(struct client_conn *c, const struct client_request *re
     return e;
 }
 
-/* ---- the handshake ----------------------------------------------------------------------------
- */
+/* ---- the handshake ------------------------------------------------------------------------- */
 
 static void shake(struct client_conn *c, int16_t version, int64_t now_ms)
 {
@@ -367,8 +365,7 @@ static enum err shake_answered(struct client_conn *c, struct buf *frame, struct 
     return ERR_NONE;
 }
 
-/* ---- answers ----------------------------------------------------------------------------------
- */
+/* ---- answers ------------------------------------------------------------------------------- */
 
 static enum err answered(struct client_conn *c, struct call *call, struct wire_in *in,
                          struct err_text *text)
@@ -444,20 +441,31 @@ enum err client_conn_frame(struct client_conn *c, struct buf *frame, int64_t now
     return e;
 }
 
-/* ---- time -------------------------------------------------------------------------------------
- */
+/* ---- time ---------------------------------------------------------------------------------- */
 
-static enum err expire(struct client_conn *c, struct call *call, struct err_text *text)
+static void expire(struct client_conn *c, struct call *call)
 {
     int64_t waited_ms = call->due.key - call->sent_ms;
     heap_remove(&c->due, &call->due);
     struct err_text why;
-    err_set(&why, "%s: no answer to %s within %lld ms", c->peer, call->api->name,
-            (long long)waited_ms);
-    bool mute = c->heard_ms <= call->sent_ms;
+    err_set(&why, "%s: no answer to %s within %" PRId64 " ms", c->peer, call->api->name, waited_ms);
     struct client_answer answer = {.error = ERR_TIMEOUT, .why = why.text, .version = call->version};
     tell(call, &answer);
-    return mute || c->state == SHAKING ? break_with(c, ERR_TIMEOUT, why.text, text) : ERR_NONE;
+}
+
+/* When the connection is dead if nothing is heard until then. Younger requests say nothing: the
+ * broker may still be at work on the oldest. */
+static int64_t mute_deadline(const struct client_conn *c)
+{
+    if (list_empty(&c->calls)) {
+        return INT64_MAX;
+    }
+    const struct call *oldest = CONTAINER_OF(c->calls.next, struct call, node);
+    if (heap_node_linked(&oldest->due)) {
+        return INT64_MAX;
+    }
+    int64_t since_ms = c->heard_ms > oldest->sent_ms ? c->heard_ms : oldest->sent_ms;
+    return since_ms + CLIENT_MUTE_MS;
 }
 
 enum err client_conn_tick(struct client_conn *c, int64_t now_ms, struct err_text *text)
@@ -469,10 +477,16 @@ enum err client_conn_tick(struct client_conn *c, int64_t now_ms, struct err_text
     tell_silent(c);
     struct heap_node *first;
     while ((first = heap_first(&c->due)) != NULL && first->key <= now_ms) {
-        enum err e = expire(c, CONTAINER_OF(first, struct call, due), text);
-        if (e != ERR_NONE) {
-            return e;
+        expire(c, CONTAINER_OF(first, struct call, due));
+        if (c->state == SHAKING) {
+            return break_with(c, ERR_TIMEOUT, "no answer to ApiVersions: is this a Kafka broker?",
+                              text);
         }
+    }
+    if (now_ms >= mute_deadline(c)) {
+        struct err_text why;
+        err_set(&why, "no answer, and nothing heard for %d ms", CLIENT_MUTE_MS);
+        return break_with(c, ERR_TIMEOUT, why.text, text);
     }
     return ERR_NONE;
 }
@@ -483,11 +497,11 @@ int64_t client_conn_next_deadline(const struct client_conn *c)
         return INT64_MIN;
     }
     const struct heap_node *first = heap_first(&c->due);
-    return first != NULL ? first->key : INT64_MAX;
+    int64_t mute_ms = mute_deadline(c);
+    return first != NULL && first->key < mute_ms ? first->key : mute_ms;
 }
 
-/* ---- what the broker said ---------------------------------------------------------------------
- */
+/* ---- what the broker said ------------------------------------------------------------------ */
 
 const struct api_versions_response *client_conn_versions(const struct client_conn *c)
 {

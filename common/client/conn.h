@@ -7,8 +7,8 @@
  *
  * A broker answers a connection's requests in order, so an answer that is not the oldest request's
  * breaks the connection. A request without an answer in time fails alone, and its answer is dropped
- * when it comes; when nothing at all was heard since it left, the connection is taken for dead and
- * breaks.
+ * when it comes; a connection whose oldest request failed so, and on which nothing was heard for
+ * CLIENT_MUTE_MS, is taken for dead and breaks.
  *
  * RE-ENTRANCY. `done` and `ready` are made from client_conn_frame, _tick and _closed only, never
  * from inside client_conn_send. They may send; they must not free the connection. */
@@ -24,6 +24,8 @@
 
 struct api_versions_response;
 struct client_conn;
+
+enum { CLIENT_MUTE_MS = 3000 };
 
 struct client_answer {
     enum err error;       /* ERR_NONE, or why there is no response */

@@ -54,7 +54,7 @@ struct ask {
     int32_t broker_id;
     struct coordinator *coordinator;
     int64_t deadline_ms;
-    uint64_t learnt_seen;      /* cluster.learnt_count when it came */
+    uint64_t lookups_seen;     /* cluster.lookups when it came */
     bool needs_metadata;       /* waits for the broker table */
     struct cluster_link *link; /* whose connection it waits for */
     enum err error;
@@ -89,12 +89,12 @@ struct cluster {
     struct cluster_node *nodes;
     struct cluster_link **node_links;
     size_t node_count;
-    uint64_t learnt_count;
     char *id;
     int32_t controller_id;
 
     bool wants_metadata;
     bool metadata_asking;
+    uint64_t lookups; /* Metadata of our own that was answered */
     struct metadata_request metadata_request;
     struct coordinator *coordinators;
 
@@ -105,12 +105,12 @@ struct cluster {
     bool dirty;      /* waiting has something not looked at yet */
 };
 
-/* ---- bootstrap.c ---- */
+/* ---- bootstrap.c --------------------------------------------------------------------------- */
 
 /* Calls link_get for every server and marks it. */
 enum err bootstrap_parse(struct cluster *c, const char *bootstrap, struct err_text *text);
 
-/* ---- cluster.c ---- */
+/* ---- cluster.c ----------------------------------------------------------------------------- */
 
 /* Of our own: at any broker, `request` is copied. */
 void ask_new(struct cluster *c, struct cluster_target target, const struct client_request *request,
@@ -118,7 +118,7 @@ void ask_new(struct cluster *c, struct cluster_target target, const struct clien
 /* Moves a waiting ask to `failed`. */
 void ask_fail(struct ask *ask, enum err error, int16_t kafka_error, const char *why);
 
-/* ---- links.c ---- */
+/* ---- links.c ------------------------------------------------------------------------------- */
 
 /* The link of that address, made when there is none. */
 struct cluster_link *link_get(struct cluster *c, const char *host, uint16_t port);
@@ -133,7 +133,7 @@ int64_t links_next_deadline(const struct cluster *c);
 /* Each address with what is wrong with it. */
 void links_explain(const struct cluster *c, struct err_text *text);
 
-/* ---- lookup.c ---- */
+/* ---- lookup.c ------------------------------------------------------------------------------ */
 
 /* Index in the table or -1. */
 int lookup_broker(const struct cluster *c, int32_t id);

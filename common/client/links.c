@@ -69,8 +69,7 @@ void *cluster_link_ctx(const struct cluster_link *link)
     return link->cluster->transport_ctx;
 }
 
-/* ---- up ---------------------------------------------------------------------------------------
- */
+/* ---- up ------------------------------------------------------------------------------------ */
 
 static void link_dial(struct cluster_link *link, int64_t now_ms)
 {
@@ -119,8 +118,7 @@ void cluster_link_connected(struct cluster_link *link, int64_t now_ms)
     cluster_tick(link->cluster, now_ms);
 }
 
-/* ---- down -------------------------------------------------------------------------------------
- */
+/* ---- down ---------------------------------------------------------------------------------- */
 
 void links_explain(const struct cluster *c, struct err_text *text)
 {
@@ -234,8 +232,7 @@ void cluster_link_frame(struct cluster_link *link, struct buf *frame, int64_t no
     cluster_tick(c, now_ms);
 }
 
-/* ---- any broker -------------------------------------------------------------------------------
- */
+/* ---- any broker ---------------------------------------------------------------------------- */
 
 struct cluster_link *link_any_ready(struct cluster *c)
 {
@@ -266,8 +263,7 @@ void links_dial_any(struct cluster *c, int64_t now_ms)
     }
 }
 
-/* ---- time -------------------------------------------------------------------------------------
- */
+/* ---- time ---------------------------------------------------------------------------------- */
 
 /* Neither given nor in the table any more, and nobody uses it. */
 static bool is_retired(const struct cluster_link *link)

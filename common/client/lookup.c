@@ -4,7 +4,8 @@
  * through; we ask Metadata ourselves when a request needs a broker that is not in the table, or
  * whose connection failed (it may have moved). A group's coordinator is asked for when a request
  * needs it, and forgotten when its connection ends or the caller says so. A lookup that fails fails
- * the requests that waited for it. */
+ * the requests that waited for it; when it ran out of time, those that have time left start
+ * another. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,7 @@
 #include "common/client/impl.h"
 #include "common/wire/kafka_error.h"
 
-/* ---- the table of brokers ---------------------------------------------------------------------
- */
+/* ---- the table of brokers ------------------------------------------------------------------ */
 
 int lookup_broker(const struct cluster *c, int32_t id)
 {
@@ -91,7 +91,6 @@ static void learn_names(struct cluster *c, struct wire_str cluster_id, int32_t c
         c->id = dup_str(cluster_id);
     }
     c->controller_id = controller_id;
-    c->learnt_count++;
 }
 
 static void learn_metadata(struct cluster *c, const struct metadata_response *r)
@@ -150,6 +149,11 @@ static void metadata_done(void *ctx, const struct client_answer *answer)
         error = code != KAFKA_NONE ? ERR_BUSY : ERR_NONE;
         err_set(&why, "where the brokers are cannot be learnt: %s", kafka_error_name(code));
     }
+    c->lookups += error == ERR_NONE;
+    if (error == ERR_TIMEOUT) {
+        c->dirty = true;
+        return;
+    }
     LIST_FOREACH(node, &c->waiting) {
         struct ask *ask = CONTAINER_OF(node, struct ask, node);
         if (ask->needs_metadata && error != ERR_NONE) {
@@ -169,8 +173,7 @@ static void ask_metadata(struct cluster *c, int64_t now_ms)
     ask_new(c, cluster_any(), &r, now_ms);
 }
 
-/* ---- coordinators -----------------------------------------------------------------------------
- */
+/* ---- coordinators -------------------------------------------------------------------------- */
 
 struct coordinator *lookup_group(struct cluster *c, const char *group)
 {
@@ -253,6 +256,10 @@ static void coordinator_done(void *ctx, const struct client_answer *answer)
 {
     struct coordinator *co = ctx;
     co->asking = false;
+    if (answer->error == ERR_TIMEOUT) {
+        co->cluster->dirty = true;
+        return;
+    }
     if (answer->response == NULL) {
         fail_group(co, answer->error, answer->kafka_error, answer->why);
         return;
@@ -293,8 +300,7 @@ static void ask_coordinator(struct coordinator *co, int64_t now_ms)
     ask_new(c, cluster_any(), &r, now_ms);
 }
 
-/* ---- what requests need -----------------------------------------------------------------------
- */
+/* ---- what requests need -------------------------------------------------------------------- */
 
 static struct cluster_link *resolve_broker(struct ask *ask, int32_t id)
 {
@@ -303,7 +309,7 @@ static struct cluster_link *resolve_broker(struct ask *ask, int32_t id)
     if (at >= 0 && (c->node_links[at]->state == LINK_READY || !c->node_links[at]->suspect)) {
         return c->node_links[at];
     }
-    if (at < 0 && c->learnt_count != ask->learnt_seen) {
+    if (at < 0 && c->lookups != ask->lookups_seen) {
         struct err_text why;
         err_set(&why, "broker %d is not in the cluster: it is down, or there is none of that id",
                 (int)id);

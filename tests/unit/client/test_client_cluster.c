@@ -46,6 +46,22 @@ static void bootstrap_servers_are_tried_in_turn(void **state)
     assert_int_equal(w->wire_count, 2);
 }
 
+static void a_server_that_failed_is_tried_again_after_another_answered(void **state)
+{
+    struct world *w = *state;
+    struct told t = {0}, u = {0};
+    world_ask(w, cluster_any(), &t, 5000);
+    world_end(w, "a:1", ERR_REFUSED, "connection refused");
+    world_accept(w, "b:2");
+    world_end(w, "b:2", ERR_CLOSED, "peer closed the connection");
+    assert_told(&t, ERR_CLOSED, "b:2: peer closed the connection");
+    world_until(w, w->now_ms + 1000);
+    world_ask(w, cluster_any(), &u, 5000);
+    world_accept(w, "a:1");
+    world_describe(w, "a:1", "c");
+    assert_told(&u, ERR_NONE, "");
+}
+
 static void when_none_answers_requests_fail_with_every_cause(void **state)
 {
     struct world *w = *state;
@@ -129,13 +145,15 @@ static void the_time_limit_covers_dialling_and_the_answer(void **state)
     world_ask(w, cluster_any(), &t, 900);
     world_until(w, start_ms + 600);
     world_accept(w, "a:1");
-    world_ask(w, cluster_any(), &u, 5000);
     world_until(w, start_ms + 899);
     assert_int_equal(t.count, 0);
     world_until(w, start_ms + 900);
-    assert_told(&t, ERR_TIMEOUT, "a:1: no answer to DescribeCluster");
-    /* Nothing was heard since it left: the connection is dead, and so is what was sent on it. */
-    assert_told(&u, ERR_TIMEOUT, "a:1: no answer to DescribeCluster");
+    assert_told(&t, ERR_TIMEOUT, "a:1: no answer to DescribeCluster within 300 ms");
+    assert_true(world_dialled(w, "a:1"));
+    /* A broker that answers nothing at all is taken for dead, and another asked. */
+    world_ask(w, cluster_any(), &u, 5000);
+    world_until(w, start_ms + 600 + CLIENT_MUTE_MS);
+    assert_told(&u, ERR_TIMEOUT, "a:1: no answer, and nothing heard for 3000 ms");
     assert_false(world_dialled(w, "a:1"));
 }
 
@@ -323,6 +341,7 @@ int main(void)
         TEST(nothing_is_dialled_before_it_is_needed),
         TEST(a_request_to_any_goes_to_the_first_bootstrap_server),
         TEST(bootstrap_servers_are_tried_in_turn),
+        TEST(a_server_that_failed_is_tried_again_after_another_answered),
         TEST(when_none_answers_requests_fail_with_every_cause),
         cmocka_unit_test(a_lone_server_is_named_alone),
         TEST(a_server_that_hangs_does_not_hold_up_the_next),

@@ -115,8 +115,7 @@ static enum err answer_describe(struct rig *r, const char *cluster)
     return e;
 }
 
-/* ---- the handshake ----------------------------------------------------------------------------
- */
+/* ---- the handshake ------------------------------------------------------------------------- */
 
 static void the_handshake_goes_first_at_our_highest_version(void **state)
 {
@@ -247,8 +246,7 @@ static void a_handshake_has_one_time_limit_over_all_its_versions(void **state)
     assert_non_null(strstr(r->text.text, "b:9092: no answer to ApiVersions"));
 }
 
-/* ---- versions ---------------------------------------------------------------------------------
- */
+/* ---- versions ------------------------------------------------------------------------------ */
 
 static int16_t version_asked(struct rig *r, struct client_request *q, int16_t api_key)
 {
@@ -288,6 +286,7 @@ static void what_has_no_common_version_is_not_sent(void **state)
     struct client_request q =
         client_request_of(WIRE_DESCRIBE_CLUSTER, any_describe_cluster(), TIMEOUT_MS, told_done, &t);
     fake_versions_set(&r->versions, WIRE_DESCRIBE_CLUSTER, 0, 1);
+    fake_versions_set(&r->versions, WIRE_FIND_COORDINATOR, 7, 9);
     fake_versions_remove(&r->versions, WIRE_LIST_GROUPS);
     shake(r);
     q.min_version = 2;
@@ -300,6 +299,13 @@ static void what_has_no_common_version_is_not_sent(void **state)
     q = client_request_of(WIRE_LIST_GROUPS, &groups, TIMEOUT_MS, told_done, &t);
     assert_int_equal(send(r, &q), ERR_UNSUPPORTED);
     assert_string_equal(r->text.text, "b:9092: ListGroups: this broker does not serve it");
+    struct find_coordinator_request coordinator;
+    wire_defaults(&wire_find_coordinator_request, &coordinator);
+    q = client_request_of(WIRE_FIND_COORDINATOR, &coordinator, TIMEOUT_MS, told_done, &t);
+    assert_int_equal(send(r, &q), ERR_UNSUPPORTED); /* a broker of the future */
+    assert_string_equal(
+        r->text.text,
+        "b:9092: FindCoordinator: this broker serves versions 7 to 9, needed is 0 to 6");
     /* A version that cannot say what the body says. */
     struct describe_cluster_request body = *any_describe_cluster();
     body.include_fenced_brokers = true;
@@ -344,8 +350,7 @@ static void a_body_can_be_made_once_the_version_is_known(void **state)
     arena_free(&arena);
 }
 
-/* ---- answers ----------------------------------------------------------------------------------
- */
+/* ---- answers ------------------------------------------------------------------------------- */
 
 static void answers_come_in_the_order_of_requests(void **state)
 {
@@ -448,8 +453,7 @@ static void a_produce_with_acks_0_is_told_without_an_answer(void **state)
     assert_int_equal(client_conn_outstanding(r->conn), 1);
 }
 
-/* ---- time and ends ----------------------------------------------------------------------------
- */
+/* ---- time and ends ------------------------------------------------------------------------- */
 
 static void a_late_request_fails_alone_while_the_broker_talks(void **state)
 {
@@ -483,10 +487,45 @@ static void a_connection_gone_silent_breaks(void **state)
     r->now_ms = 2000;
     describe(r, &a, 500);
     describe(r, &b, 5000);
-    assert_int_equal(tick(r, 2500), ERR_TIMEOUT);
+    assert_int_equal(tick(r, 2500), ERR_NONE);
     assert_told(&a, ERR_TIMEOUT, "within 500 ms");
-    assert_told(&b, ERR_TIMEOUT, "within 500 ms");
+    assert_int_equal(b.count, 0);
+    assert_int_equal(client_conn_next_deadline(r->conn), 2000 + CLIENT_MUTE_MS);
+    assert_int_equal(tick(r, 2000 + CLIENT_MUTE_MS - 1), ERR_NONE);
+    assert_int_equal(tick(r, 2000 + CLIENT_MUTE_MS), ERR_TIMEOUT);
+    assert_told(&b, ERR_TIMEOUT, "b:9092: no answer, and nothing heard for 3000 ms");
+    assert_int_equal(a.count, 1);
     assert_false(client_conn_ready(r->conn));
+}
+
+static void silence_is_counted_from_what_was_last_heard(void **state)
+{
+    struct rig *r = *state;
+    struct told a = {0}, b = {0};
+    shake(r);
+    describe(r, &a, TIMEOUT_MS);
+    describe(r, &b, TIMEOUT_MS);
+    r->now_ms = 1900;
+    assert_int_equal(answer_describe(r, "a"), ERR_NONE);
+    assert_int_equal(tick(r, 2000), ERR_NONE);
+    assert_told(&b, ERR_TIMEOUT, "within 1000 ms");
+    assert_int_equal(client_conn_next_deadline(r->conn), 1900 + CLIENT_MUTE_MS);
+    assert_int_equal(tick(r, 1900 + CLIENT_MUTE_MS - 1), ERR_NONE);
+    assert_int_equal(tick(r, 1900 + CLIENT_MUTE_MS), ERR_TIMEOUT);
+}
+
+static void a_broker_may_be_silent_while_its_oldest_request_has_time(void **state)
+{
+    struct rig *r = *state;
+    struct told a = {0}, b = {0};
+    shake(r);
+    describe(r, &a, 60000); /* a long poll, say */
+    describe(r, &b, 500);
+    assert_int_equal(tick(r, 60999), ERR_NONE);
+    assert_told(&b, ERR_TIMEOUT, "within 500 ms");
+    assert_int_equal(a.count, 0);
+    assert_int_equal(answer_describe(r, "a"), ERR_NONE);
+    assert_told(&a, ERR_NONE, "");
 }
 
 static void the_end_of_the_transport_fails_every_request_with_its_reason(void **state)
@@ -567,6 +606,8 @@ int main(void)
         TEST(a_produce_with_acks_0_is_told_without_an_answer),
         TEST(a_late_request_fails_alone_while_the_broker_talks),
         TEST(a_connection_gone_silent_breaks),
+        TEST(silence_is_counted_from_what_was_last_heard),
+        TEST(a_broker_may_be_silent_while_its_oldest_request_has_time),
         TEST(the_end_of_the_transport_fails_every_request_with_its_reason),
         TEST(a_caller_may_send_from_its_callback),
         TEST(freeing_tells_nobody),

@@ -189,6 +189,24 @@ static void a_broker_that_failed_is_looked_up_again(void **state)
     assert_true(world_dialled(w, "b2:9092")); /* others keep theirs */
 }
 
+static void a_broker_that_failed_is_dialled_after_a_pause(void **state)
+{
+    struct world *w = *state;
+    struct told t = {0}, u = {0};
+    know_two(w);
+    world_ask(w, cluster_broker(1), &t, 5000);
+    world_end(w, "b1:9092", ERR_REFUSED, "connection refused");
+    world_ask(w, cluster_broker(1), &u, 5000);
+    world_metadata(w, "a:1");
+    assert_false(world_dialled(w, "b1:9092"));
+    world_until(w, w->now_ms + 99);
+    assert_false(world_dialled(w, "b1:9092"));
+    world_until(w, w->now_ms + 1);
+    world_accept(w, "b1:9092");
+    world_describe(w, "b1:9092", "c");
+    assert_told(&u, ERR_NONE, "");
+}
+
 static void a_connection_to_a_broker_that_left_is_closed(void **state)
 {
     struct world *w = *state;
@@ -285,8 +303,7 @@ static void a_refresh_asks_before_the_next_dial(void **state)
     assert_told(&t, ERR_NONE, "");
 }
 
-/* ---- coordinators -----------------------------------------------------------------------------
- */
+/* ---- coordinators -------------------------------------------------------------------------- */
 
 /* Answers FindCoordinator at `name`, after a look at what was asked. */
 static void find(struct world *w, const char *name, const char *group, int32_t broker,
@@ -419,6 +436,27 @@ static void a_lookup_without_an_answer_runs_out_of_time(void **state)
     assert_told(&t, ERR_TIMEOUT, "DescribeCluster: where to send it was not learnt within 300 ms");
 }
 
+static void a_lookup_that_ran_out_of_time_is_started_anew(void **state)
+{
+    struct world *w = *state;
+    struct told t = {0}, u = {0};
+    world_brokers(w, 1);
+    world_ask(w, cluster_coordinator("g"), &t, 60000);
+    world_ask(w, cluster_broker(1), &u, 60000);
+    world_accept(w, "a:1");
+    world_until(w, w->now_ms + 10000); /* a:1 is mute */
+    assert_false(world_dialled(w, "a:1"));
+    assert_int_equal(t.count + u.count, 0);
+    world_accept(w, "b:2");
+    find(w, "b:2", "g", 1, KAFKA_NONE);
+    world_metadata(w, "b:2");
+    world_accept(w, "b1:9092");
+    world_describe(w, "b1:9092", "c");
+    world_describe(w, "b1:9092", "c");
+    assert_told(&t, ERR_NONE, "");
+    assert_told(&u, ERR_NONE, "");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
@@ -432,6 +470,7 @@ int main(void)
         TEST(what_describes_controllers_teaches_nothing),
         TEST(a_broker_that_refuses_fails_its_own_requests_only),
         TEST(a_broker_that_failed_is_looked_up_again),
+        TEST(a_broker_that_failed_is_dialled_after_a_pause),
         TEST(a_connection_to_a_broker_that_left_is_closed),
         TEST(a_broker_that_starts_does_not_empty_the_table),
         TEST(known_brokers_answer_for_bootstrap_servers),
@@ -444,6 +483,7 @@ int main(void)
         TEST(a_coordinator_forgotten_is_looked_up_again),
         TEST(a_coordinator_whose_connection_ends_is_looked_up_again),
         TEST(a_lookup_without_an_answer_runs_out_of_time),
+        TEST(a_lookup_that_ran_out_of_time_is_started_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
