@@ -30,10 +30,13 @@ static void fail(struct decoder *d, enum err error)
     }
 }
 
-/* Of something whose elements take at least `least` bytes each. -1 for null, which only a nullable
- * field may be. */
-static int32_t get_length(struct decoder *d, const struct wire_field *f, bool compact, size_t width,
-                          size_t least)
+static bool may_be_null(const struct decoder *d, const struct wire_field *f)
+{
+    return in_range(d->version, f->null_min, f->null_max);
+}
+
+/* Of something whose elements take at least `least` bytes each. -1 for null, where it may be. */
+static int32_t get_length(struct decoder *d, bool null, bool compact, size_t width, size_t least)
 {
     int64_t size;
     if (compact) {
@@ -45,7 +48,7 @@ static int32_t get_length(struct decoder *d, const struct wire_field *f, bool co
     if (d->in->error != ERR_NONE) {
         return 0;
     }
-    if (size < -1 || (size == -1 && !in_range(d->version, f->null_min, f->null_max))) {
+    if (size < -1 || (size == -1 && !null)) {
         fail(d, ERR_CORRUPT);
         return 0;
     }
@@ -73,7 +76,9 @@ static void *get_memory(struct decoder *d, size_t count, size_t size_bytes)
 static const uint8_t *get_blob(struct decoder *d, const struct wire_field *f, size_t width,
                                int32_t *size)
 {
-    *size = get_length(d, f, d->flexible && !(f->flags & WIRE_OLD_STRING), width, 1);
+    /* It is the array that may be null, never an element of it. */
+    bool null = !(f->flags & WIRE_ARRAY) && may_be_null(d, f);
+    *size = get_length(d, null, d->flexible && !(f->flags & WIRE_OLD_STRING), width, 1);
     return *size >= 0 ? wire_get_raw(d->in, (size_t)*size) : NULL;
 }
 
@@ -127,7 +132,7 @@ static void get_array(struct decoder *d, const struct wire_field *f, struct wire
 {
     size_t step = wire_element_size(f);
     array->items = NULL;
-    array->count = get_length(d, f, d->flexible, 4, f->least_bytes);
+    array->count = get_length(d, may_be_null(d, f), d->flexible, 4, f->least_bytes);
     ASSERT(f->least_bytes > 0);
     if (array->count <= 0) {
         return;
@@ -149,7 +154,7 @@ static void get_field(struct decoder *d, const struct wire_field *f, void *at)
         void **target = at;
         int8_t mark = wire_get_i8(d->in);
         *target = NULL;
-        if (mark < 0 && !in_range(d->version, f->null_min, f->null_max)) {
+        if (mark < 0 && !may_be_null(d, f)) {
             fail(d, ERR_CORRUPT);
         } else if (mark >= 0 && d->in->error == ERR_NONE) {
             *target = get_memory(d, 1, f->type->size_bytes);

@@ -47,7 +47,8 @@ static void put_bytes_of(struct encoder *e, const struct wire_field *f, const vo
                          int32_t size, size_t width)
 {
     bool compact = e->flexible && !(f->flags & WIRE_OLD_STRING);
-    if (size < 0 && !may_be_null(e, f)) {
+    /* It is the array that may be null, never an element of it. */
+    if (size < 0 && ((f->flags & WIRE_ARRAY) || !may_be_null(e, f))) {
         refuse(e);
         return;
     }

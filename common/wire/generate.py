@@ -155,6 +155,10 @@ def emit_body(messages, apis, records):
         out.append('    {%d, "%s", &wire_%s_request, &wire_%s_response, %d},' % (
             m.key, pascal(name), name, name, m.range[1] if m.unstable else -1))
     out += ['};', 'const size_t wire_api_count = %d;\n' % len(apis)]
+    out.append('const struct wire_api *const wire_apis_by_key[] = {')
+    out += ['    [%d] = &wire_apis[%d],' % (m.key, i) for i, m in enumerate(apis)]
+    out += ['};', 'const size_t wire_key_count = sizeof wire_apis_by_key / '
+            'sizeof wire_apis_by_key[0];\n']
     out.append('const struct wire_record_row wire_records_table[] = {')
     out += ['    {%d, &wire_%s},' % (m.key, m.name) for m in records]
     return out + ['};', 'const size_t wire_record_count = %d;' % len(records)]

@@ -57,12 +57,7 @@ const struct wire_message *const *wire_message_all(size_t *count)
 
 const struct wire_api *wire_api_of(int16_t key)
 {
-    for (size_t i = 0; i < wire_api_count; i++) {
-        if (wire_apis[i].key == key) {
-            return &wire_apis[i];
-        }
-    }
-    return NULL;
+    return key >= 0 && (size_t)key < wire_key_count ? wire_apis_by_key[key] : NULL;
 }
 
 const struct wire_api *wire_api_all(size_t *count)

@@ -70,6 +70,9 @@ extern const struct wire_message *const wire_messages[];
 extern const size_t wire_message_count;
 extern const struct wire_api wire_apis[];
 extern const size_t wire_api_count;
+/* By API key: its row in wire_apis, or NULL. */
+extern const struct wire_api *const wire_apis_by_key[];
+extern const size_t wire_key_count;
 extern const struct wire_record_row wire_records_table[];
 extern const size_t wire_record_count;
 

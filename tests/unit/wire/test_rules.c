@@ -236,6 +236,32 @@ static void test_lengths(void **state)
     assert_int_equal(decode_hex(m, 1, "00000001 8000", &metadata), ERR_CORRUPT);
 }
 
+/* Which configurations: all of them when the array is null; no element of it is. */
+static void test_nullable_arrays_have_no_null_elements(void **state)
+{
+    (void)state;
+    struct describe_configs_request request;
+    const struct wire_message *m = &wire_describe_configs_request;
+    assert_int_equal(decode_hex(m, 1, "00000001 02 0001 74 ffffffff 00", &request), ERR_NONE);
+    assert_int_equal(decode_hex(m, 1, "00000001 02 0001 74 00000001 0001 61 00", &request),
+                     ERR_NONE);
+    assert_int_equal(decode_hex(m, 1, "00000001 02 0001 74 00000001 ffff 00", &request),
+                     ERR_CORRUPT);
+    assert_int_equal(decode_hex(m, 4, "02 02 02 74 02 02 61 00 00 00 00", &request), ERR_NONE);
+    assert_int_equal(decode_hex(m, 4, "02 02 02 74 02 00 00 00 00 00", &request), ERR_CORRUPT);
+    struct wire_str null = WIRE_STR_NULL;
+    struct describe_configs_request_resource resource = {
+        .resource_name = wire_str("t"), .configuration_keys = {.items = &null, .count = 1}};
+    wire_defaults(m, &request);
+    request.resources.items = &resource;
+    request.resources.count = 1;
+    struct wire_out out = {0};
+    assert_int_equal(wire_encode(m, 1, &request, &out), ERR_UNSUPPORTED);
+    resource.configuration_keys.count = -1;
+    assert_int_equal(wire_encode(m, 1, &request, &out), ERR_NONE);
+    wire_out_free(&out);
+}
+
 static void test_compact_strings_have_a_limit(void **state)
 {
     (void)state;
@@ -333,6 +359,8 @@ static void test_apis(void **state)
     }
     assert_null(wire_api_of(-1));
     assert_null(wire_api_of(7));
+    assert_null(wire_api_of((int16_t)(all[count - 1].key + 1)));
+    assert_null(wire_api_of(INT16_MAX));
     assert_string_equal(wire_api_of(WIRE_METADATA)->name, "Metadata");
     assert_int_equal(wire_api_advertised_min(wire_api_of(WIRE_PRODUCE)), 0);
     assert_int_equal(wire_message_min(&wire_produce_request), 3);
@@ -368,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_splices),
         cmocka_unit_test(test_tags),
         cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_nullable_arrays_have_no_null_elements),
         cmocka_unit_test(test_compact_strings_have_a_limit),
         cmocka_unit_test(test_nested_claims_are_bounded),
         cmocka_unit_test(test_false_counts_allocate_nothing),
