@@ -93,6 +93,7 @@ static void on_send(void *ctx, struct buf *frame)
 {
     struct cluster_link *link = ctx;
     const struct cluster *c = link->cluster;
+    ASSERT(link->handle != NULL);
     c->transport->send(c->transport_ctx, link->handle, frame);
 }
 
@@ -194,6 +195,7 @@ static void link_down(struct cluster_link *link, bool was_ready, enum err error,
 static struct client_conn *link_detach(struct cluster_link *link)
 {
     struct client_conn *conn = link->conn;
+    ASSERT(conn != NULL && link->handle == NULL);
     link->conn = NULL;
     link->state = LINK_IDLE;
     return conn;

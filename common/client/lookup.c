@@ -41,6 +41,7 @@ static void drop_table(struct cluster *c)
 
 static char *dup_str(struct wire_str s)
 {
+    ASSERT(s.size <= 0 || s.data != NULL);
     if (s.size < 0) {
         return NULL;
     }
@@ -75,6 +76,7 @@ static void put_broker(struct cluster *c, int32_t id, struct wire_str host, int3
             at--;
         }
     }
+    ASSERT(at >= 0 && (size_t)at < c->node_count);
     link->suspect = false;
     c->node_links[at] = link;
     c->nodes[at] = (struct cluster_node){
@@ -139,6 +141,7 @@ void lookup_learn(struct cluster *c, int16_t api_key, const void *response)
 static void metadata_done(void *ctx, const struct client_answer *answer)
 {
     struct cluster *c = ctx;
+    ASSERT(c->metadata_asking);
     c->metadata_asking = false;
     enum err error = answer->error;
     int16_t code = answer->kafka_error;
@@ -168,6 +171,7 @@ static void ask_metadata(struct cluster *c, int64_t now_ms)
     wire_defaults(&wire_metadata_request, &c->metadata_request);
     struct client_request r = client_request_of(WIRE_METADATA, &c->metadata_request,
                                                 c->options.connect_ms, metadata_done, c);
+    ASSERT(c->metadata_request.topics.count == 0);
     r.min_version = 1;
     c->metadata_asking = true;
     ask_new(c, cluster_any(), &r, now_ms);
@@ -255,6 +259,7 @@ static enum err error_of_code(int16_t code)
 static void coordinator_done(void *ctx, const struct client_answer *answer)
 {
     struct coordinator *co = ctx;
+    ASSERT(co->asking);
     co->asking = false;
     if (answer->error == ERR_TIMEOUT) {
         co->cluster->dirty = true;
@@ -295,6 +300,7 @@ static void ask_coordinator(struct coordinator *co, int64_t now_ms)
     struct cluster *c = co->cluster;
     struct client_request r =
         client_request_of(WIRE_FIND_COORDINATOR, NULL, c->options.connect_ms, coordinator_done, co);
+    ASSERT(!co->asking);
     r.make = coordinator_make;
     co->asking = true;
     ask_new(c, cluster_any(), &r, now_ms);
