@@ -18,6 +18,7 @@ size_t wire_in_left(const struct wire_in *in)
 
 const uint8_t *wire_get_raw(struct wire_in *in, size_t size)
 {
+    ASSERT(in->at <= in->end);
     if (in->error == ERR_NONE && wire_in_left(in) < size) {
         in->error = ERR_TRUNCATED;
     }

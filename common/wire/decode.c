@@ -69,6 +69,7 @@ static void *get_memory(struct decoder *d, size_t count, size_t size_bytes)
         fail(d, ERR_TOO_LARGE);
         return NULL;
     }
+    ASSERT(size_bytes > 0 && count * size_bytes <= d->budget_bytes);
     d->budget_bytes -= count * size_bytes;
     return arena_array(d->arena, count, size_bytes);
 }
@@ -271,6 +272,7 @@ static void get_tags(struct decoder *d, const struct wire_struct *type, uint8_t 
 static void get_struct(struct decoder *d, const struct wire_struct *type, void *to)
 {
     uint8_t *base = to;
+    ASSERT(to != NULL && d->in->at <= d->in->end);
     for (int i = 0; i < type->count; i++) {
         const struct wire_field *f = &type->fields[i];
         if (!in_range(d->version, f->min, f->max) || tagged(d, f)) {

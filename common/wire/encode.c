@@ -47,6 +47,7 @@ static void put_bytes_of(struct encoder *e, const struct wire_field *f, const vo
                          int32_t size, size_t width)
 {
     bool compact = e->flexible && !(f->flags & WIRE_OLD_STRING);
+    ASSERT(size >= -1 && (size <= 0 || data != NULL));
     /* It is the array that may be null, never an element of it. */
     if (size < 0 && ((f->flags & WIRE_ARRAY) || !may_be_null(e, f))) {
         refuse(e);
@@ -69,6 +70,7 @@ static void put_records(struct encoder *e, const struct wire_field *f, const str
         return;
     }
     struct wire_out *out = e->out;
+    ASSERT(r->size >= 0);
     put_length(e, r->size, e->flexible, 4);
     *MEM_PUSH(out->splices, out->splice_count, out->splice_capacity) =
         (struct wire_splice){out->bytes.size, r->splice, r->size};
@@ -122,6 +124,7 @@ static void put_field(struct encoder *e, const struct wire_field *f, const void 
 {
     if (f->flags & WIRE_ARRAY) {
         const struct wire_array *array = at;
+        ASSERT(array->count >= -1 && (array->count <= 0 || array->items != NULL));
         if (array->count < 0 && !may_be_null(e, f)) {
             refuse(e);
             return;
@@ -244,6 +247,7 @@ static void put_tags(struct encoder *e, const struct wire_struct *type, const ui
 static void put_struct(struct encoder *e, const struct wire_struct *type, const void *from)
 {
     const uint8_t *base = from;
+    ASSERT(from != NULL);
     for (int i = 0; i < type->count; i++) {
         const struct wire_field *f = &type->fields[i];
         if (!in_range(e->version, f->min, f->max)) {
