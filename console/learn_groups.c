@@ -258,8 +258,7 @@ static void read_committed(struct model *draft, struct model_group *g,
         const struct offset_fetch_response_group_topic *t = &from->topics.items[i];
         const char *topic = topic_of(draft, t);
         for (int32_t j = 0; topic != NULL && j < t->partitions.count; j++) {
-            const struct offset_fetch_response_group_partition *p =
-                &t->partitions.items[j];
+            const struct offset_fetch_response_group_partition *p = &t->partitions.items[j];
             struct model_offset *o = &g->offsets[g->offset_count++];
             *o = (struct model_offset){topic,         p->partition_index, p->committed_offset,
                                        MODEL_UNKNOWN, MODEL_UNKNOWN,      -1};
