@@ -133,6 +133,17 @@ enum err apply_partition(struct apply_ctx *ctx, const void *msg)
     return put_partition(ctx, &record->topic_id, &partition);
 }
 
+/* A partition whose epochs are used up takes no further change: they never run backwards. */
+static enum err next_epoch(const struct apply_ctx *ctx, int32_t *epoch)
+{
+    if (*epoch == INT32_MAX) {
+        err_set(ctx->text, "the partition's epoch cannot rise above %" PRId32, *epoch);
+        return ERR_INVALID;
+    }
+    (*epoch)++;
+    return ERR_NONE;
+}
+
 enum err apply_partition_change(struct apply_ctx *ctx, const void *msg)
 {
     const struct partition_change_record *record = msg;
@@ -146,10 +157,13 @@ enum err apply_partition_change(struct apply_ctx *ctx, const void *msg)
     }
     ASSERT(old->partition == record->partition_id);
     struct image_partition partition = *old;
-    partition.partition_epoch++;
-    if (record->leader != LEADER_UNCHANGED) {
+    enum err error = next_epoch(ctx, &partition.partition_epoch);
+    if (error == ERR_NONE && record->leader != LEADER_UNCHANGED) {
         partition.leader = record->leader;
-        partition.leader_epoch++;
+        error = next_epoch(ctx, &partition.leader_epoch);
+    }
+    if (error != ERR_NONE) {
+        return error;
     }
     if (record->leader_recovery_state != RECOVERY_UNCHANGED) {
         partition.recovery =
@@ -180,7 +194,7 @@ enum err apply_partition_change(struct apply_ctx *ctx, const void *msg)
 
 /* ---- ClearElr (KIP-966): of one topic, or of all when it names none ---- */
 
-static void clear_elr(struct apply_ctx *ctx, const struct image_topic *topic)
+static enum err clear_elr(struct apply_ctx *ctx, const struct image_topic *topic)
 {
     for (int32_t i = 0; i < topic->partition_count; i++) {
         const struct image_partition *old = topic->partitions[i];
@@ -188,7 +202,10 @@ static void clear_elr(struct apply_ctx *ctx, const struct image_topic *topic)
             continue;
         }
         struct image_partition partition = *old;
-        partition.partition_epoch++;
+        enum err error = next_epoch(ctx, &partition.partition_epoch);
+        if (error != ERR_NONE) {
+            return error;
+        }
         partition.elr.count = 0;
         partition.last_known_elr.count = 0;
         struct topic_node *own = topic_own(ctx->image, &topic->id);
@@ -197,6 +214,7 @@ static void clear_elr(struct apply_ctx *ctx, const struct image_topic *topic)
         topic_set_partition(ctx->image, own, partition_new(&partition));
         delta_partition(ctx->delta, &topic->id, topic->name, i);
     }
+    return ERR_NONE;
 }
 
 struct id_list {
@@ -223,14 +241,14 @@ enum err apply_clear_elr(struct apply_ctx *ctx, const void *msg)
                     record->topic_name.data);
             return ERR_NOT_FOUND;
         }
-        clear_elr(ctx, topic);
-        return ERR_NONE;
+        return clear_elr(ctx, topic);
     }
     struct id_list list = {0};
     image_each_topic(ctx->image, collect_id, &list);
-    for (size_t i = 0; i < list.count; i++) {
-        clear_elr(ctx, image_topic_by_id(ctx->image, &list.ids[i]));
+    enum err error = ERR_NONE;
+    for (size_t i = 0; i < list.count && error == ERR_NONE; i++) {
+        error = clear_elr(ctx, image_topic_by_id(ctx->image, &list.ids[i]));
     }
     mem_free(list.ids);
-    return ERR_NONE;
+    return error;
 }
