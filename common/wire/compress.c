@@ -130,8 +130,8 @@ static enum err snappy_block(const uint8_t *data, size_t size, size_t limit_byte
     if (plain > limit_bytes - (out->size - start)) {
         return too_large(text, "snappy", limit_bytes);
     }
-    /* A copy of 64 bytes takes three: a block cannot unpack to more than that ratio. */
-    if (plain > size * 64) {
+    /* A copy of 64 bytes takes three: no block unpacks to 22 times its size. */
+    if (plain / 22 >= size) {
         return corrupt(text, "snappy", "a block declares more than it can hold");
     }
     size_t before = out->size;
@@ -291,8 +291,8 @@ enum err batch_compress(enum batch_codec codec, const void *data, size_t size, s
     return ERR_UNSUPPORTED;
 }
 
-enum err batch_decompress(enum batch_codec codec, const void *data, size_t size, size_t limit_bytes,
-                          struct bytes *out, struct err_text *text)
+static enum err unpack(enum batch_codec codec, const void *data, size_t size, size_t limit_bytes,
+                       struct bytes *out, struct err_text *text)
 {
     switch (codec) {
     case BATCH_NONE:
@@ -312,4 +312,16 @@ enum err batch_decompress(enum batch_codec codec, const void *data, size_t size,
     }
     err_set(text, "compression codec %d is not known", (int)codec);
     return ERR_UNSUPPORTED;
+}
+
+enum err batch_decompress(enum batch_codec codec, const void *data, size_t size, size_t limit_bytes,
+                          struct bytes *out, struct err_text *text)
+{
+    size_t start = out->size;
+    enum err error = unpack(codec, data, size, limit_bytes, out, text);
+    ASSERT(error != ERR_NONE || out->size - start <= limit_bytes);
+    if (error != ERR_NONE) {
+        out->size = start;
+    }
+    return error;
 }

@@ -15,9 +15,10 @@ enum batch_codec { BATCH_NONE, BATCH_GZIP, BATCH_SNAPPY, BATCH_LZ4, BATCH_ZSTD }
 /* Appends the compressed bytes to `out`. */
 enum err batch_compress(enum batch_codec codec, const void *data, size_t size, struct bytes *out,
                         struct err_text *text);
-/* Appends the plain bytes to `out`, at most `limit_bytes` of them (else ERR_TOO_LARGE); memory
- * grows with what is really unpacked, never with what is declared. ERR_CORRUPT, ERR_UNSUPPORTED. On
- * error `out` may hold a part. */
+/* Appends the plain bytes to `out`, at most `limit_bytes` of them (else ERR_TOO_LARGE); `out`
+ * grows with what is really unpacked, never with what is declared; a zstd frame may have zstd
+ * reserve, without touching it, a window of 128 MiB. ERR_CORRUPT, ERR_UNSUPPORTED. On error `out`
+ * holds what it held. */
 enum err batch_decompress(enum batch_codec codec, const void *data, size_t size, size_t limit_bytes,
                           struct bytes *out, struct err_text *text);
 

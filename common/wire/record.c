@@ -39,7 +39,7 @@ static struct wire_bytes get_sized(struct wire_in *in)
     if (in->error == ERR_NONE && size < 0) {
         return (struct wire_bytes){NULL, -1};
     }
-    if (in->error == ERR_NONE && size > (int64_t)wire_in_left(in)) {
+    if (in->error == ERR_NONE && (size > (int64_t)wire_in_left(in) || size > INT32_MAX)) {
         in->error = ERR_CORRUPT;
     }
     if (in->error != ERR_NONE) {
@@ -138,6 +138,20 @@ void batch_builder_free(struct batch_builder *b)
     wire_out_free(&b->records);
 }
 
+static size_t varint_bytes(int64_t v)
+{
+    size_t n = 1;
+    for (uint64_t zigzag = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63); zigzag >= 0x80; zigzag >>= 7) {
+        n++;
+    }
+    return n;
+}
+
+static size_t sized_bytes(int32_t size)
+{
+    return varint_bytes(size) + (size > 0 ? (size_t)size : 0);
+}
+
 static void put_sized(struct wire_out *out, const void *data, int32_t size)
 {
     wire_put_varint(out, size);
@@ -158,21 +172,27 @@ void batch_builder_add(struct batch_builder *b, int64_t timestamp_ms, struct wir
         b->max_timestamp = timestamp_ms;
     }
     b->max_timestamp = timestamp_ms > b->max_timestamp ? timestamp_ms : b->max_timestamp;
-    struct wire_out body = {0};
-    wire_put_i8(&body, 0);
-    wire_put_varint(&body, (int64_t)((uint64_t)timestamp_ms - (uint64_t)b->base_timestamp));
-    wire_put_varint(&body, b->count);
-    put_sized(&body, key.data, key.size);
-    put_sized(&body, value.data, value.size);
-    wire_put_varint(&body, header_count);
+    int64_t delta_ms = (int64_t)((uint64_t)timestamp_ms - (uint64_t)b->base_timestamp);
+    size_t body = 1 + varint_bytes(delta_ms) + varint_bytes(b->count) + sized_bytes(key.size) +
+                  sized_bytes(value.size) + varint_bytes(header_count);
     for (int32_t i = 0; i < header_count; i++) {
         ASSERT(headers[i].key.size >= 0);
-        put_sized(&body, headers[i].key.data, headers[i].key.size);
-        put_sized(&body, headers[i].value.data, headers[i].value.size);
+        body += sized_bytes(headers[i].key.size) + sized_bytes(headers[i].value.size);
     }
-    wire_put_varint(&b->records, (int64_t)body.bytes.size);
-    wire_put_raw(&b->records, body.bytes.data, body.bytes.size);
-    wire_out_free(&body);
+    struct wire_out *out = &b->records;
+    wire_put_varint(out, (int64_t)body);
+    size_t start = out->bytes.size;
+    wire_put_i8(out, 0);
+    wire_put_varint(out, delta_ms);
+    wire_put_varint(out, b->count);
+    put_sized(out, key.data, key.size);
+    put_sized(out, value.data, value.size);
+    wire_put_varint(out, header_count);
+    for (int32_t i = 0; i < header_count; i++) {
+        put_sized(out, headers[i].key.data, headers[i].key.size);
+        put_sized(out, headers[i].value.data, headers[i].value.size);
+    }
+    ASSERT(out->bytes.size - start == body);
     b->count++;
 }
 
