@@ -8,6 +8,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/assert.h"
+#include "common/base/mem.h"
 #include "common/wire/batch.h"
 
 enum { LIMIT_BYTES = 256 << 10, BUILD_RECORDS = 1000 };
@@ -87,17 +88,38 @@ static void build_again(const uint8_t *data, size_t size, const struct batch *ba
     record_walk_free(&w);
 }
 
+/* What a broker changes in a batch it takes: the CRC holds where it held, or is made anew. */
+static void patch(const uint8_t *data, const struct batch *batch)
+{
+    struct batch after;
+    uint8_t *copy = mem_dup(data, batch->size);
+    batch_set_base_offset(copy, 12345);
+    batch_set_leader_epoch(copy, 9);
+    ASSERT(batch_parse(copy, batch->size, &after, NULL) == ERR_NONE);
+    ASSERT(after.base_offset == 12345 && after.partition_leader_epoch == 9);
+    ASSERT(batch_crc_ok(copy, &after) == batch_crc_ok(data, batch));
+    batch_set_append_time(copy, &after, 777);
+    ASSERT(batch_parse(copy, batch->size, &after, NULL) == ERR_NONE);
+    ASSERT(after.max_timestamp == 777 && batch_crc_ok(copy, &after));
+    mem_free(copy);
+}
+
+/* Batches follow one another, as in a segment and in a produce. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct batch batch;
-    struct err_text text = {""};
-    enum err error = batch_parse(data, size, &batch, &text);
-    ASSERT((error == ERR_NONE) == (text.text[0] == '\0'));
-    if (error == ERR_NONE) {
-        const char *message;
-        ASSERT((batch_check_produced(&batch, &message) == 0) == (message == NULL));
-        batch_crc_ok(data, &batch);
-        build_again(data, size, &batch);
+    enum err error = ERR_NONE;
+    for (size_t at = 0; error == ERR_NONE;) {
+        struct batch batch;
+        struct err_text text = {""};
+        error = batch_parse(data + at, size - at, &batch, &text);
+        ASSERT((error == ERR_NONE) == (text.text[0] == '\0'));
+        if (error == ERR_NONE) {
+            const char *message;
+            ASSERT((batch_check_produced(&batch, &message) == 0) == (message == NULL));
+            patch(data + at, &batch);
+            build_again(data + at, batch.size, &batch);
+            at += batch.size;
+        }
     }
     return 0;
 }
