@@ -274,6 +274,45 @@ static void test_timestamps_of_any_distance(void **state)
     batch_builder_free(&b);
 }
 
+/* Where a length, a delta or the record's own size takes one byte more. */
+static void test_lengths_at_their_limits(void **state)
+{
+    (void)state;
+    static const int32_t sizes[] = {0, 63, 64, 65, 8191, 8192, 8193, 1048575, 1048576};
+    static char many[1048576];
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct batch_builder b;
+        batch_builder_init(&b);
+        struct wire_bytes long_bytes = {(const uint8_t *)many, sizes[i]};
+        const struct record_header header = {{many, sizes[i]}, long_bytes};
+        batch_builder_add(&b, 0, text_bytes(NULL), long_bytes, NULL, 0);
+        batch_builder_add(&b, sizes[i], long_bytes, text_bytes(""), &header, 1);
+        batch_builder_add(&b, -sizes[i], text_bytes("k"), text_bytes(NULL), &header, 1);
+        struct bytes out = {0};
+        struct record_walk walk;
+        struct record r;
+        struct record_header h;
+        assert_int_equal(batch_build(&b, &out, NULL), ERR_NONE);
+        assert_int_equal(record_walk_init(&walk, out.data, out.size, 0, NULL), ERR_NONE);
+        assert_true(record_walk_next(&walk, &r));
+        assert_int_equal(r.value.size, sizes[i]);
+        assert_true(record_walk_next(&walk, &r));
+        assert_int_equal(r.key.size, sizes[i]);
+        assert_int_equal(r.timestamp, sizes[i]);
+        assert_true(record_next_header(&r, &h));
+        assert_int_equal(h.key.size, sizes[i]);
+        assert_true(record_walk_next(&walk, &r));
+        assert_int_equal(r.timestamp, -sizes[i]);
+        assert_true(record_next_header(&r, &h));
+        assert_int_equal(h.value.size, sizes[i]);
+        assert_false(record_walk_next(&walk, &r));
+        assert_int_equal(walk.in.error, ERR_NONE);
+        record_walk_free(&walk);
+        bytes_free(&out);
+        batch_builder_free(&b);
+    }
+}
+
 /* ---- patching ---- */
 
 static void test_patches_outside_the_crc(void **state)
@@ -334,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_builds_with_every_codec),
         cmocka_unit_test(test_builds_a_commit_marker),
         cmocka_unit_test(test_timestamps_of_any_distance),
+        cmocka_unit_test(test_lengths_at_their_limits),
         cmocka_unit_test(test_patches_outside_the_crc),
         cmocka_unit_test(test_append_time),
         cmocka_unit_test(test_sequences_wrap),

@@ -232,6 +232,52 @@ static void test_bombs(void **state)
     bytes_free(&plain);
 }
 
+/* A literal "a", then copies of 64 from 1 back: the most that snappy can say in few bytes. */
+static void test_the_densest_snappy_block(void **state)
+{
+    (void)state;
+    enum { COPIES = 1000, PLAIN = 1 + 64 * COPIES };
+    struct bytes packed = hex_bytes("81f403 00 61"); /* 64001 */
+    for (int i = 0; i < COPIES; i++) {
+        bytes_append(&packed, "\xfe\x01\x00", 3);
+    }
+    struct bytes out = {0};
+    assert_int_equal(batch_decompress(BATCH_SNAPPY, packed.data, packed.size, PLAIN, &out, NULL),
+                     ERR_NONE);
+    assert_int_equal(out.size, PLAIN);
+    bytes_free(&out);
+    /* The same claiming 128001 bytes: refused before there is room for them. */
+    memcpy(packed.data, "\x81\xe8\x07", 3);
+    assert_int_equal(batch_decompress(BATCH_SNAPPY, packed.data, packed.size, 1 << 20, &out, NULL),
+                     ERR_CORRUPT);
+    assert_int_equal(out.capacity, 0);
+    bytes_free(&packed);
+}
+
+/* What failed leaves nothing behind what was there. */
+static void test_failing_leaves_nothing(void **state)
+{
+    (void)state;
+    struct bytes plain = make_plain(200000, 64);
+    for (enum batch_codec codec = BATCH_NONE; codec <= BATCH_ZSTD; codec++) {
+        struct bytes packed = pack(codec, &plain);
+        struct bytes out = {0};
+        bytes_append(&out, "front", 5);
+        assert_int_equal(batch_decompress(codec, packed.data, packed.size, 150000, &out, NULL),
+                         ERR_TOO_LARGE);
+        assert_int_equal(out.size, 5);
+        if (codec != BATCH_NONE) {
+            assert_int_equal(
+                batch_decompress(codec, packed.data, packed.size - 1, 1 << 20, &out, NULL),
+                ERR_CORRUPT);
+            assert_int_equal(out.size, 5);
+        }
+        bytes_free(&out);
+        bytes_free(&packed);
+    }
+    bytes_free(&plain);
+}
+
 /* Lengths that are declared and not there cost nothing. */
 static void test_declared_lengths(void **state)
 {
@@ -289,6 +335,8 @@ int main(void)
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_trailing_bytes),
         cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_the_densest_snappy_block),
+        cmocka_unit_test(test_failing_leaves_nothing),
         cmocka_unit_test(test_declared_lengths),
         cmocka_unit_test(test_unknown_codecs),
     };
