@@ -7,7 +7,7 @@
 #define BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 
 #include "broker/controller/controller.h"
-#include "broker/metadata/hash.h"
+#include "common/base/hash.h"
 #include "broker/metadata/pmap.h"
 #include "broker/metadata/record.h"
 #include "common/base/assert.h"

@@ -3,7 +3,7 @@
 #ifndef BROKER_LOG_LOG_PARTS_H
 #define BROKER_LOG_LOG_PARTS_H
 
-#include <uthash.h>
+#include "common/base/hash.h"
 
 #include "broker/log/log.h"
 #include "common/base/buf.h"

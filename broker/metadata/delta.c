@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/metadata/hash.h"
+#include "common/base/hash.h"
 
 #include "broker/metadata/image_internal.h"
 

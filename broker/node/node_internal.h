@@ -3,7 +3,7 @@
 #define BROKER_NODE_NODE_INTERNAL_H
 
 #include <stdio.h>
-#include <uthash.h>
+#include "common/base/hash.h"
 
 #include "broker/api/api.h"
 #include "broker/controller/controller.h"
@@ -32,6 +32,7 @@ struct conn {
     struct list node;     /* broker->conns */
     struct list requests; /* in order of arrival */
     int request_count;
+    size_t request_bytes; /* of their frames */
     struct request *handling;
     int depth; /* > 0 inside on_frame: the struct must not go */
     bool paused;

@@ -6,10 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* uthash's own default function falls through its cases, which clang warns of. */
-#define HASH_FUNCTION HASH_FNV
-#include <uthash.h>
-
+#include "common/base/hash.h"
 #include "common/base/err.h"
 #include "common/base/heap.h"
 #include "common/base/list.h"

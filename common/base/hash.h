@@ -1,7 +1,7 @@
 /* uthash with a hash function that compiles without warnings (its own default falls through its
  * cases). */
-#ifndef BROKER_METADATA_HASH_H
-#define BROKER_METADATA_HASH_H
+#ifndef COMMON_BASE_HASH_H
+#define COMMON_BASE_HASH_H
 
 #define HASH_FUNCTION HASH_FNV
 #include <uthash.h>
