@@ -118,7 +118,7 @@ static enum err append(void *ctx, int32_t epoch, const struct controller_record 
                        size_t count, int64_t *last_offset, struct err_text *text)
 {
     struct broker *broker = ctx;
-    struct quorum_record few[16];
+    struct quorum_record few[16] = {{0}};
     struct quorum_record *rows = count <= 16 ? few : mem_array(count, sizeof *rows);
     for (size_t i = 0; i < count; i++) {
         rows[i] = (struct quorum_record){records[i].data, records[i].size_bytes};
