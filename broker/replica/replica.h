@@ -34,9 +34,9 @@ struct replicas_config {
     /* Effective settings of a topic; called when a replica is made and when its configuration
      * changed. */
     void (*topic_settings)(void *ctx, const char *topic, struct replica_settings *out);
-    /* News upward, each in a turn of its own. `became_leader` comes when the log is open and the
-     * epoch has begun, also for a new epoch of a leader; `lost_leadership` also when the partition
-     * is deleted. */
+    /* News upward. `became_leader` comes, in a turn of its own, when the log is open and the epoch
+     * has begun; `lost_leadership` when the epoch ends, also when this broker leads the next one
+     * (another may have led in between), when the partition is deleted and when its log fails. */
     void (*became_leader)(void *ctx, struct replica *replica);
     void (*lost_leadership)(void *ctx, const char *topic, int32_t partition, int32_t leader_epoch);
     /* Every log that was being opened is open (or failed); called once per batch of openings. */

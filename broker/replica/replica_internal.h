@@ -2,7 +2,7 @@
 #ifndef BROKER_REPLICA_REPLICA_INTERNAL_H
 #define BROKER_REPLICA_REPLICA_INTERNAL_H
 
-#include <uthash.h>
+#include "common/base/hash.h"
 
 #include "broker/replica/replica.h"
 
@@ -18,7 +18,8 @@ struct replica {
     char *topic;
     struct replicas *all;
     struct log_dir *dir;
-    struct log *log; /* also while opening */
+    struct log *log;   /* also while opening */
+    bool name_awaited; /* opening, but its directory's name is still another's: `log` is NULL */
     enum replica_state state;
     bool deleting; /* metadata dropped it while its log was opening or closing */
     struct replica_settings settings;
@@ -48,6 +49,7 @@ struct replicas {
     struct replica *by_key; /* uthash */
     struct list gone;       /* replicas no longer in by_key, waiting for their log */
     int opening;
+    int names_awaited;
     int closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -65,6 +67,7 @@ void replica_begin_leading(struct replica *replica);
 void replica_advance(struct replica *replica);
 /* Fails every parked append and fires every watch. */
 void replica_fail_waits(struct replica *replica, int16_t error);
+void replica_fire_watches(struct replica *replica);
 /* The end that acks=1 waits for and that counts for the high watermark. */
 int64_t replica_own_end(const struct replica *replica);
 

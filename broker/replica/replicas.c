@@ -4,7 +4,8 @@
  * replica, open its log by a job, take the role; partitions that no longer list us or whose topic
  * is gone are deleted. Failure modes: a log that does not open leaves the replica FAILED
  * (KAFKA_STORAGE_ERROR to clients), named in a trace line; a partition deleted while its log opens
- * is deleted when it has opened. */
+ * is deleted when it has opened; one made again under the name of one that is being deleted waits
+ * for the name; a directory that a crash left to an older topic of that name is deleted first. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,8 +48,14 @@ static void on_log_failed(void *ctx, struct log *log, enum err error, const stru
     if (replica->state == REPLICA_ONLINE) {
         replica->state = REPLICA_FAILED;
     }
+    bool led = replica->leading;
     replica->leading = false;
     replica_fail_waits(replica, KAFKA_KAFKA_STORAGE_ERROR);
+    replica_fire_watches(replica);
+    if (led && replica->all->config.lost_leadership != NULL) {
+        replica->all->config.lost_leadership(replica->all->config.ctx, replica->topic,
+                                             replica->key.partition, replica->leader_epoch);
+    }
 }
 
 static void on_tend(struct env_timer *timer)
@@ -119,6 +126,67 @@ static void on_settled_post(struct env_post *post)
     }
 }
 
+static void opening_ended(struct replicas *all)
+{
+    ASSERT(all->opening > 0);
+    all->opening--;
+    if (all->opening == 0) {
+        env_post(all->env, &all->settled_post);
+    }
+    check_closed(all);
+}
+
+/* ---- names: a directory is TOPIC-PARTITION, whatever the topic's id ---- */
+
+static void open_log(struct replica *replica);
+
+static bool same_name(const struct replica *a, const struct replica *b)
+{
+    return a->key.partition == b->key.partition && a->dir == b->dir &&
+           strcmp(a->topic, b->topic) == 0;
+}
+
+static bool name_taken(const struct replica *replica)
+{
+    LIST_FOREACH(node, &replica->all->gone) {
+        const struct replica *other = CONTAINER_OF(node, struct replica, gone);
+        if (other->log != NULL && same_name(other, replica)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void await_name(struct replica *replica)
+{
+    replica->name_awaited = true;
+    replica->all->names_awaited++;
+}
+
+static void await_no_name(struct replica *replica)
+{
+    ASSERT(replica->name_awaited && replica->all->names_awaited > 0);
+    replica->name_awaited = false;
+    replica->all->names_awaited--;
+}
+
+/* A log is gone: whoever waited for its name goes on. */
+static void names_freed(struct replicas *all)
+{
+    struct replica *replica;
+    struct replica *next;
+    if (all->names_awaited == 0) {
+        return;
+    }
+    HASH_ITER(hh, all->by_key, replica, next)
+    {
+        if (replica->name_awaited && !name_taken(replica)) {
+            await_no_name(replica);
+            open_log(replica);
+        }
+    }
+}
+
 /* ---- going away ---- */
 
 static void on_deleted(void *ctx, enum err error)
@@ -132,6 +200,7 @@ static void on_deleted(void *ctx, enum err error)
     all->closing--;
     replica->log = NULL;
     replica_free(replica);
+    names_freed(all);
     check_closed(all);
 }
 
@@ -154,14 +223,16 @@ static void replica_drop(struct replica *replica)
     replica->leading = false;
     replica->deleting = true;
     replica_fail_waits(replica, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
-    struct list *node;
-    while ((node = list_pop(&replica->watches)) != NULL) {
-        struct replica_watch *watch = CONTAINER_OF(node, struct replica_watch, node);
-        watch->fire(watch);
-    }
+    replica_fire_watches(replica);
     if (led && all->config.lost_leadership != NULL) {
         all->config.lost_leadership(all->config.ctx, replica->topic, replica->key.partition,
                                     replica->leader_epoch);
+    }
+    if (replica->name_awaited) {
+        await_no_name(replica);
+        replica_free(replica);
+        opening_ended(all);
+        return;
     }
     if (was == REPLICA_OPENING) {
         return; /* on_opened deletes it */
@@ -174,16 +245,6 @@ static void replica_drop(struct replica *replica)
 }
 
 /* ---- opening ---- */
-
-static void opening_ended(struct replicas *all)
-{
-    ASSERT(all->opening > 0);
-    all->opening--;
-    if (all->opening == 0) {
-        env_post(all->env, &all->settled_post);
-    }
-    check_closed(all);
-}
 
 static void on_log_closed(void *ctx, enum err error, const struct err_text *text)
 {
@@ -207,19 +268,71 @@ static void replica_close(struct replica *replica)
     log_close(replica->log, on_log_closed, replica);
 }
 
+struct stray {
+    const struct replica *wanted; /* by name */
+    struct uuid topic_id;
+    bool found;
+};
+
+static void find_stray(void *ctx, const char *topic, int32_t partition, const struct uuid *topic_id)
+{
+    struct stray *stray = ctx;
+    if (partition == stray->wanted->key.partition && strcmp(topic, stray->wanted->topic) == 0) {
+        stray->topic_id = *topic_id;
+        stray->found = true;
+    }
+}
+
+/* The directory is an older topic's, deleted by the controller before we came to delete it: it goes
+ * as a deleted partition does, and `replica` waits for the name. */
+static bool remove_stray(struct replica *replica)
+{
+    struct replicas *all = replica->all;
+    struct stray stray = {.wanted = replica};
+    log_free(replica->log);
+    replica->log = NULL;
+    log_dir_unopened(replica->dir, find_stray, &stray);
+    if (!stray.found || uuid_is_zero(&stray.topic_id)) {
+        return false;
+    }
+    trace_warn(env_trace(all->env), "%s-%d on disk is of a topic that was deleted: removing it",
+               replica->topic, replica->key.partition);
+    struct replica_key key;
+    memset(&key, 0, sizeof key);
+    key.topic_id = stray.topic_id;
+    key.partition = replica->key.partition;
+    struct replica *old = replica_new(all, replica->topic, &key);
+    old->dir = replica->dir;
+    old->state = REPLICA_OPENING;
+    HASH_DEL(all->by_key, old);
+    list_push(&all->gone, &old->gone);
+    old->deleting = true;
+    all->opening++;
+    await_name(replica);
+    open_log(old);
+    return true;
+}
+
 static void on_opened(void *ctx, struct log *log, const struct log_opened *opened)
 {
     struct replica *replica = ctx;
     struct replicas *all = replica->all;
     ASSERT(replica->log == log);
+    /* A topic id that differs and a name that is ours. */
+    if (opened->error == ERR_STALE && !replica->deleting && remove_stray(replica)) {
+        return;
+    }
     if (opened->error != ERR_NONE) {
         trace_error(env_trace(all->env), "partition %s-%d is offline: %s", replica->topic,
                     replica->key.partition, opened->text.text);
-        log_free(log);
-        replica->log = NULL;
+        if (replica->log != NULL) {
+            log_free(log);
+            replica->log = NULL;
+        }
         replica->state = REPLICA_FAILED;
         if (replica->deleting) {
             replica_free(replica);
+            names_freed(all);
         }
     } else if (replica->deleting) {
         start_delete(replica);
@@ -232,6 +345,14 @@ static void on_opened(void *ctx, struct log *log, const struct log_opened *opene
         env_post(all->env, &replica->news);
     }
     opening_ended(all);
+}
+
+static void open_log(struct replica *replica)
+{
+    ASSERT(replica->log == NULL && replica->state == REPLICA_OPENING);
+    replica->log = log_open(replica->dir, replica->topic, replica->key.partition,
+                            &replica->key.topic_id, &replica->settings.log, ENV_WORKER_APPEND,
+                            ENV_WORKER_COMMIT, &log_news, on_opened, replica);
 }
 
 /* The directory with the fewest bytes takes the next partition. */
@@ -286,9 +407,11 @@ static void open_replica(struct replicas *all, const struct image_topic *topic,
     replica->state = REPLICA_OPENING;
     replica->dir = dir_of(all, partition, place);
     all->opening++;
-    replica->log = log_open(replica->dir, topic->name, partition->partition, &topic->id,
-                            &replica->settings.log, ENV_WORKER_APPEND, ENV_WORKER_COMMIT, &log_news,
-                            on_opened, replica);
+    if (name_taken(replica)) {
+        await_name(replica);
+    } else {
+        open_log(replica);
+    }
     replica_take_role(replica, partition);
 }
 

@@ -39,7 +39,7 @@ void replica_fail_waits(struct replica *replica, int16_t error)
     }
 }
 
-static void fire_watches(struct replica *replica)
+void replica_fire_watches(struct replica *replica)
 {
     struct list fired;
     list_init(&fired);
@@ -54,6 +54,8 @@ static void fire_watches(struct replica *replica)
 static void complete_appends(struct replica *replica)
 {
     int64_t own_end = replica_own_end(replica);
+    struct list reached_all; /* first all, then the calls: a call may withdraw another */
+    list_init(&reached_all);
     LIST_FOREACH(node, &replica->appends) {
         struct replica_append *append = CONTAINER_OF(node, struct replica_append, node);
         int64_t reached = append->wait_high_watermark ? replica->high_watermark : own_end;
@@ -64,10 +66,15 @@ static void complete_appends(struct replica *replica)
             continue;
         }
         list_remove(node);
+        list_push(&reached_all, node);
         append->log_start_offset = log_start(replica->log);
         if (append->wait_high_watermark && replica->isr_count < effective_min_isr(replica)) {
             append->error = KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
         }
+    }
+    struct list *node;
+    while ((node = list_pop(&reached_all)) != NULL) {
+        struct replica_append *append = CONTAINER_OF(node, struct replica_append, node);
         append->done(append);
     }
 }
@@ -92,7 +99,7 @@ void replica_advance(struct replica *replica)
     ASSERT(replica->high_watermark <= log_end(replica->log));
     advance_high_watermark(replica);
     complete_appends(replica);
-    fire_watches(replica);
+    replica_fire_watches(replica);
 }
 
 void replica_begin_leading(struct replica *replica)
@@ -123,7 +130,7 @@ void replica_take_role(struct replica *replica, const struct image_partition *pa
         replica_fail_waits(replica, KAFKA_NOT_LEADER_OR_FOLLOWER);
     }
     bool leads = partition->leader == replica->all->config.broker_id;
-    if (led && !leads && replica->all->config.lost_leadership != NULL) {
+    if (led && (new_epoch || !leads) && replica->all->config.lost_leadership != NULL) {
         replica->all->config.lost_leadership(replica->all->config.ctx, replica->topic,
                                              replica->key.partition, old_epoch);
     }
