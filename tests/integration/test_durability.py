@@ -56,7 +56,7 @@ class RoundTrip(unittest.TestCase):
 
 class Kill9(unittest.TestCase):
     KILLS = int(os.environ.get('KILLS', '6'))
-    COUNT = 60000
+    COUNT = int(os.environ.get("COUNT", "60000"))
 
     def test_acknowledged_survives(self):
         rng = random.Random(7)
