@@ -2,7 +2,7 @@
 PACKAGES_BUILD='gcc libc6-dev cmake ninja-build pkg-config python3 libuv1-dev libncurses-dev libinih-dev
     zlib1g-dev libsnappy-dev liblz4-dev libzstd-dev libisal-dev uthash-dev libjansson-dev libsystemd-dev'
 PACKAGES_DEMO='kcat iproute2'
-PACKAGES_TEST='kcat librdkafka-dev iproute2 libcmocka-dev tmux clang-14 libclang-rt-14-dev clang-format-14 llvm-14 binutils'
+PACKAGES_TEST='kcat librdkafka-dev iproute2 libcmocka-dev tmux clang-14 libclang-rt-14-dev clang-format-14 llvm-14 binutils systemd'
 
 # packages_missing NAME...: those that are not installed.
 packages_missing() {
