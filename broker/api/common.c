@@ -1,6 +1,8 @@
 /* What several handlers need. */
 #include <string.h>
 
+#include "common/base/hash.h"
+
 #include "broker/api/handlers.h"
 #include "common/base/assert.h"
 
@@ -63,6 +65,29 @@ const struct image_endpoint *api_endpoint(const struct request *request, int32_t
         return NULL;
     }
     return image_broker_endpoint(broker, request->listener_name);
+}
+
+struct api_seen {
+    const void *what;
+    UT_hash_handle hh;
+};
+
+bool api_seen(struct request *request, struct api_seen **set, const void *what)
+{
+    struct api_seen *seen = NULL;
+    HASH_FIND_PTR(*set, &what, seen);
+    if (seen != NULL) {
+        return true;
+    }
+    seen = arena_alloc(&request->arena, sizeof *seen);
+    seen->what = what;
+    HASH_ADD_PTR(*set, what, seen);
+    return false;
+}
+
+void api_seen_free(struct api_seen **set)
+{
+    HASH_CLEAR(hh, *set);
 }
 
 bool api_topic_internal(const char *name)

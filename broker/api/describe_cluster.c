@@ -2,7 +2,7 @@
  * other. */
 #include "broker/api/handlers.h"
 
-enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2 };
+enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2, CONTROLLERS_MAX = 64 };
 
 struct fill {
     struct request *request;
@@ -35,13 +35,14 @@ static bool add_broker(void *ctx, const struct image_broker *broker)
 static bool add_controller(void *ctx, const struct image_controller *controller)
 {
     struct fill *fill = ctx;
+    if (fill->response->brokers.count == CONTROLLERS_MAX) {
+        return false;
+    }
     if (controller->endpoint_count > 0) {
         add(fill, controller->id, &controller->endpoints[0], NULL, false);
     }
     return true;
 }
-
-enum { CONTROLLERS_MAX = 64 };
 
 void api_describe_cluster(struct request *request)
 {

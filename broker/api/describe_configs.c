@@ -51,7 +51,19 @@ static void add(struct request *request, struct describe_configs_response_result
     }
 }
 
-static void describe_topic(struct request *request,
+/* Everything is told once: a resource named again and again would be copied each time. */
+static bool told(struct request *request, struct api_seen **seen, const void *what,
+                 struct describe_configs_response_result *result)
+{
+    if (!api_seen(request, seen, what)) {
+        return false;
+    }
+    result->error_code = KAFKA_INVALID_REQUEST;
+    result->error_message = wire_str("the resource is named twice in the request");
+    return true;
+}
+
+static void describe_topic(struct request *request, struct api_seen **seen,
                            const struct describe_configs_request_resource *asked,
                            struct describe_configs_response_result *result)
 {
@@ -60,6 +72,9 @@ static void describe_topic(struct request *request,
         bool valid = api_topic_name_valid(asked->resource_name);
         result->error_code =
             valid ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_INVALID_TOPIC_EXCEPTION;
+        return;
+    }
+    if (told(request, seen, topic, result)) {
         return;
     }
     struct topic_override from = {request->api->image, topic->name};
@@ -71,7 +86,7 @@ static void describe_topic(struct request *request,
     }
 }
 
-static void describe_broker(struct request *request,
+static void describe_broker(struct request *request, struct api_seen **seen,
                             const struct describe_configs_request_resource *asked,
                             struct describe_configs_response_result *result)
 {
@@ -84,8 +99,12 @@ static void describe_broker(struct request *request,
     if (*end != '\0' || id != request->api->broker_id) {
         result->error_code = KAFKA_INVALID_REQUEST;
         result->error_message = wire_str(arena_printf(
-            &request->arena, "Unexpected broker id, expected %d or empty string, but received %s",
-            request->api->broker_id, name));
+            &request->arena,
+            "Unexpected broker id, expected %d or empty string, but received %.*s",
+            request->api->broker_id, (int)API_SHOWN_MAX, name));
+        return;
+    }
+    if (told(request, seen, request->api->settings, result)) {
         return;
     }
     struct config_view view;
@@ -102,22 +121,29 @@ void api_describe_configs(struct request *request)
     struct describe_configs_response *response = api_response(request);
     int32_t count = body->resources.count > 0 ? body->resources.count : 0;
     API_ARRAY(request, response->results, count);
+    struct api_seen *seen = NULL;
+    struct describe_configs_response_config *rows =
+        arena_array(&request->arena, CONFIGS_MAX, sizeof *rows);
     for (int32_t i = 0; i < count; i++) {
         struct describe_configs_response_result *result = &response->results.items[i];
         result->resource_type = body->resources.items[i].resource_type;
         result->resource_name = body->resources.items[i].resource_name;
         result->error_message = WIRE_STR_NULL;
-        API_ARRAY(request, result->configs, CONFIGS_MAX);
+        result->configs.items = rows;
         result->configs.count = 0;
         if (result->resource_type == RESOURCE_TOPIC) {
-            describe_topic(request, &body->resources.items[i], result);
+            describe_topic(request, &seen, &body->resources.items[i], result);
         } else if (result->resource_type == RESOURCE_BROKER) {
-            describe_broker(request, &body->resources.items[i], result);
+            describe_broker(request, &seen, &body->resources.items[i], result);
         } else {
             result->error_code = KAFKA_INVALID_REQUEST;
             result->error_message = wire_str(arena_printf(
                 &request->arena, "resource type %d is not served", result->resource_type));
         }
+        int32_t described = result->configs.count;
+        API_ARRAY(request, result->configs, described);
+        memcpy(result->configs.items, rows, (size_t)described * sizeof *rows);
     }
+    api_seen_free(&seen);
     request_respond(request, response);
 }

@@ -16,7 +16,6 @@
 struct fetch_part {
     struct fetch *fetch;
     struct fetch_response_partition *out;
-    struct replica *replica; /* good within one pass only */
     const struct fetch_request_partition *asked;
     const struct image_topic *topic;
     struct uuid topic_id;
@@ -34,6 +33,7 @@ struct fetch {
     int64_t bytes;
     bool failed; /* some partition has an error: do not wait */
     bool passing;
+    bool moved; /* a watch fired during the pass */
     struct fetch_reader *reader;
     bool reading;
     /* waiting */
@@ -85,6 +85,7 @@ static void respond(struct fetch *fetch)
 static void on_watch(struct replica_watch *watch)
 {
     struct fetch_part *part = CONTAINER_OF(watch, struct fetch_part, watch);
+    part->fetch->moved = true;
     env_post(part->fetch->request->api->env, &part->fetch->again);
 }
 
@@ -109,7 +110,7 @@ static void on_cancel(struct request *request)
 {
     struct fetch *fetch = request->state;
     unwatch(fetch);
-    if (fetch->reading) {
+    if (fetch->reading && !log_read_cancel(&fetch->reader->read)) {
         fetch->reader->fetch = NULL; /* on_read frees it */
     } else {
         mem_free(fetch->reader);
@@ -163,9 +164,9 @@ static bool diverges(struct fetch_part *part, const struct log *log)
     return false;
 }
 
-/* Checks the partition and fills what the answer says of it. True when there may be records to
- * read. */
-static bool look_at(struct fetch_part *part)
+/* Checks the partition and fills what the answer says of it. Its log when there may be records to
+ * read, else NULL. */
+static struct log *look_at(struct fetch_part *part)
 {
     struct request *request = part->fetch->request;
     bool by_id = request->header.api_version >= 13;
@@ -173,28 +174,31 @@ static bool look_at(struct fetch_part *part)
     reset_out(part);
     /* The image may have moved since the last pass: the topic is looked up again. */
     const struct image_topic *topic = image_topic_by_id(request->api->image, &part->topic_id);
-    part->replica = api_replica(request, topic, by_id, part->asked->partition, &error);
-    if (part->replica != NULL) {
-        error = replica_check(part->replica, part->asked->current_leader_epoch, true);
+    struct replica *replica = api_replica(request, topic, by_id, part->asked->partition, &error);
+    if (replica != NULL) {
+        error = replica_check(replica, part->asked->current_leader_epoch, true);
     }
     if (error != KAFKA_NONE) {
         set_error(part, error);
-        return false;
+        return NULL;
     }
-    struct log *log = replica_log(part->replica);
+    /* From now on: a read of a later partition may take long, and things move meanwhile. */
+    replica_watch_cancel(&part->watch);
+    replica_watch(replica, &part->watch);
+    struct log *log = replica_log(replica);
     int64_t offset = part->asked->fetch_offset;
-    part->out->high_watermark = replica_high_watermark(part->replica);
+    part->out->high_watermark = replica_high_watermark(replica);
     part->out->last_stable_offset = part->out->high_watermark;
     part->out->log_start_offset = log_start(log);
     if (diverges(part, log)) {
-        return false;
+        return NULL;
     }
     if (offset < log_start(log) || offset > log_end(log)) {
         set_error(part, KAFKA_OFFSET_OUT_OF_RANGE);
         part->out->log_start_offset = log_start(log);
-        return false;
+        return NULL;
     }
-    return offset < part->out->high_watermark;
+    return offset < part->out->high_watermark ? log : NULL;
 }
 
 static void take_read(struct fetch *fetch)
@@ -212,6 +216,8 @@ static void take_read(struct fetch *fetch)
     }
     if (read->error == ERR_OUT_OF_RANGE) {
         set_error(part, KAFKA_OFFSET_OUT_OF_RANGE);
+    } else if (read->error == ERR_CANCELLED) { /* deleted or truncated meanwhile: ask again */
+        set_error(part, KAFKA_NOT_LEADER_OR_FOLLOWER);
     } else {
         trace_warn(env_trace(fetch->request->api->env), "read for a fetch: %s (%s)",
                    read->text.text, err_name(read->error));
@@ -237,7 +243,7 @@ static void on_read(struct log_read *read)
 }
 
 /* Starts reading a partition. True when the answer is there already. */
-static bool start_read(struct fetch *fetch, struct fetch_part *part, int64_t left)
+static bool start_read(struct fetch *fetch, struct fetch_part *part, struct log *log, int64_t left)
 {
     struct log_read *read = &fetch->reader->read;
     *read = (struct log_read){0};
@@ -249,7 +255,7 @@ static bool start_read(struct fetch *fetch, struct fetch_part *part, int64_t lef
     read->whole_first = fetch->bytes == 0; /* KIP-74: progress is always possible */
     read->done = on_read;
     read->ctx = fetch->reader;
-    if (log_read(replica_log(part->replica), read)) {
+    if (log_read(log, read)) {
         return true;
     }
     fetch->reading = true;
@@ -260,12 +266,8 @@ static void wait_for_more(struct fetch *fetch)
 {
     fetch->passing = false;
     drop_ranges(fetch);
-    for (int32_t i = 0; i < fetch->part_count; i++) {
-        replica_watch_cancel(&fetch->parts[i].watch);
-        if (fetch->parts[i].replica != NULL) {
-            replica_watch(fetch->parts[i].replica, &fetch->parts[i].watch);
-        }
-        fetch->parts[i].replica = NULL;
+    if (fetch->moved) {
+        env_post(fetch->request->api->env, &fetch->again);
     }
 }
 
@@ -291,8 +293,9 @@ static void go_on(struct fetch *fetch)
     while (fetch->next < fetch->part_count) {
         struct fetch_part *part = &fetch->parts[fetch->next];
         int64_t left = byte_limit(fetch) - fetch->bytes;
-        if (look_at(part) && (left > 0 || fetch->bytes == 0)) {
-            if (!start_read(fetch, part, left)) {
+        struct log *log = look_at(part);
+        if (log != NULL && (left > 0 || fetch->bytes == 0)) {
+            if (!start_read(fetch, part, log, left)) {
                 return; /* on_read comes back here */
             }
             take_read(fetch);
@@ -309,6 +312,7 @@ static void run_pass(struct fetch *fetch)
         replica_watch_cancel(&fetch->parts[i].watch);
     }
     fetch->passing = true;
+    fetch->moved = false;
     fetch->next = 0;
     fetch->bytes = 0;
     fetch->failed = false;
@@ -367,7 +371,7 @@ void api_fetch(struct request *request)
         refuse(request, response, KAFKA_INVALID_REQUEST);
         return;
     }
-    if (request->header.api_version >= 7 && (body->session_id != 0 || body->session_epoch > 0)) {
+    if (request->header.api_version >= 7 && body->session_epoch > 0) {
         refuse(request, response, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
         return;
     }

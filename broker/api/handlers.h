@@ -23,6 +23,15 @@ const struct image_endpoint *api_endpoint(const struct request *request, int32_t
  * __share_group_state. */
 bool api_topic_internal(const char *name);
 
+/* What a request has named already; NULL to start, api_seen_free at the end. True when `what` (a
+ * pointer that stands for it) was there before. */
+struct api_seen;
+bool api_seen(struct request *request, struct api_seen **set, const void *what);
+void api_seen_free(struct api_seen **set);
+
+/* Of a client's text within an error message: both together must fit a string of the protocol. */
+enum { API_SHOWN_MAX = 1024 };
+
 void api_api_versions(struct request *request);
 void api_metadata(struct request *request);
 void api_describe_cluster(struct request *request);

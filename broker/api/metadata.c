@@ -86,7 +86,7 @@ static void fill_unknown(struct request *request, struct metadata_response_topic
     out->topic_authorized_operations = INT32_MIN;
     if (by_id) {
         out->error_code = KAFKA_UNKNOWN_TOPIC_ID;
-        return;
+        return; /* version 12 and later: see fill_asked */
     }
     out->topic_id = uuid_zero();
     if (!api_topic_name_valid(asked->name)) {
@@ -101,22 +101,42 @@ static void fill_unknown(struct request *request, struct metadata_response_topic
     }
 }
 
+/* Versions 10 and 11 have ids in the request, but no way to answer them (KAFKA-14189). */
+static void refuse_id(struct metadata_response_topic *out,
+                      const struct metadata_request_topic *asked)
+{
+    out->name = asked->name.size < 0 ? wire_str("") : asked->name;
+    out->topic_id = asked->topic_id;
+    out->topic_authorized_operations = INT32_MIN;
+    out->error_code = KAFKA_INVALID_REQUEST;
+}
+
 static void fill_asked(struct request *request, struct metadata_response *response)
 {
     const struct metadata_request *body = request->body;
     bool may_create = request->api->auto_create_topics &&
                       (request->header.api_version < 4 || body->allow_auto_topic_creation);
+    struct api_seen *seen = NULL;
     API_ARRAY(request, response->topics, body->topics.count);
+    response->topics.count = 0;
     for (int32_t i = 0; i < body->topics.count; i++) {
         const struct metadata_request_topic *asked = &body->topics.items[i];
+        struct metadata_response_topic *out = &response->topics.items[response->topics.count];
         const struct image_topic *topic =
             api_topic(request->api->image, asked->name, &asked->topic_id);
-        if (topic != NULL) {
-            fill_topic(request, &response->topics.items[i], topic);
+        if (request->header.api_version < 12 &&
+            (asked->name.size < 0 || !uuid_is_zero(&asked->topic_id))) {
+            refuse_id(out, asked);
+        } else if (topic == NULL) {
+            fill_unknown(request, out, asked, may_create);
+        } else if (!api_seen(request, &seen, topic)) {
+            fill_topic(request, out, topic);
         } else {
-            fill_unknown(request, &response->topics.items[i], asked, may_create);
+            continue; /* a topic named twice is told of once */
         }
+        response->topics.count++;
     }
+    api_seen_free(&seen);
 }
 
 void api_metadata(struct request *request)

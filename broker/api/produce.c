@@ -80,8 +80,10 @@ static void withdraw(struct produce *produce, int16_t error)
         if (part->waiting) {
             replica_append_cancel(&part->append);
             part->waiting = false;
-            part->out->error_code = error;
-            part->out->base_offset = -1;
+            part->append.error = error;
+            part->append.log_append_time_ms = -1;
+            part->append.log_start_offset = -1;
+            record_answer(part);
         }
     }
     produce->waiting = 0;

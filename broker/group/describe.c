@@ -6,6 +6,9 @@
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
+/* Of an id in a sentence: the two together must fit a string of the protocol. */
+enum { GROUP_ID_SHOWN_MAX = 1024 };
+
 /* Case-insensitive, as Kafka's filters are; an empty filter lets all pass. */
 static bool passes(const struct wire_str *wanted, int32_t count, const char *value)
 {
@@ -92,7 +95,8 @@ static void describe_members(const struct group *group, struct group_call *call,
     }
 }
 
-static void describe_one(struct groups *all, struct group_call *call, int32_t index)
+static void describe_one(struct groups *all, struct group_call *call, uint64_t serial,
+                         int32_t index)
 {
     const struct describe_groups_request *request = call->request;
     struct describe_groups_response *response = call->response;
@@ -113,9 +117,14 @@ static void describe_one(struct groups *all, struct group_call *call, int32_t in
         out->group_state = wire_str("Dead");
         if (call->api_version >= 6) { /* KIP-1043 */
             out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
+            int shown = id.size < GROUP_ID_SHOWN_MAX ? id.size : GROUP_ID_SHOWN_MAX;
             out->error_message =
-                wire_str(arena_printf(call->arena, "Group %.*s not found.", (int)id.size, id.data));
+                wire_str(arena_printf(call->arena, "Group %.*s not found.", shown, id.data));
         }
+        return;
+    }
+    if (group_seen(group, serial)) {
+        out->error_code = KAFKA_INVALID_REQUEST;
         return;
     }
     out->group_state = wire_str(group_state_name(group->state));
@@ -133,18 +142,19 @@ void group_describe(struct groups *all, struct group_call *call)
     struct describe_groups_response *response = call->response;
     wire_defaults(&wire_describe_groups_response, response);
     int32_t count = request->groups.count > 0 ? request->groups.count : 0;
+    uint64_t serial = ++all->last_serial;
     response->groups.count = count;
     response->groups.items =
         arena_array(call->arena, (size_t)count, sizeof *response->groups.items);
     for (int32_t i = 0; i < count; i++) {
-        describe_one(all, call, i);
+        describe_one(all, call, serial, i);
     }
     group_call_done(call);
 }
 
 /* ---- DeleteGroups ---- */
 
-/* A call waits for the tombstones of every group it names. */
+/* A call waits for the tombstones of every group it names, each in one or more batches. */
 struct deletion {
     struct group_call *call;
     int waiting;
@@ -169,8 +179,8 @@ static void deletion_done(struct deletion *deletion)
 static void on_group_deleted(struct group_write *write, int16_t error)
 {
     struct deletion_part *part = write->extra;
-    if (part->deletion->call != NULL) {
-        *part->error = error;
+    if (part->deletion->call != NULL && error != KAFKA_NONE) {
+        *part->error = group_store_error(error);
     }
     deletion_done(part->deletion);
 }
@@ -189,15 +199,19 @@ static void delete_group(struct group *group, struct deletion *deletion, int16_t
     }
     group_record_tombstone(group->id, &records[n++]);
     ASSERT(n == count);
-    struct deletion_part *part = mem_zalloc(sizeof *part);
-    part->deletion = deletion;
-    part->error = error;
-    deletion->waiting++;
     trace_info(env_trace(at->all->env), "group %s: deleted on request, %zu offsets", group->id,
                count - 1);
     char *id = mem_strdup(group->id);
     group_free(group);
-    group_store(at, id, records, (int)count, on_group_deleted, NULL, part, mem_free);
+    for (size_t i = 0; i < count;) {
+        struct deletion_part *part = mem_zalloc(sizeof *part);
+        part->deletion = deletion;
+        part->error = error;
+        deletion->waiting++;
+        int fit = group_store_fit(&records[i], count - i);
+        group_store(at, id, &records[i], fit, on_group_deleted, NULL, part, mem_free);
+        i += (size_t)fit;
+    }
     mem_free(id);
     for (size_t i = 0; i < count; i++) {
         group_record_free(&records[i]);

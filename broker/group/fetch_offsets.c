@@ -1,6 +1,8 @@
 /* OffsetFetch: what a group has committed. One group up to version 7, many from version 8
- * (KIP-709). An unknown group has committed nothing: offset -1, no error. Nothing is appended, so
+ * (KIP-709). Member id and epoch (KIP-848) are not asked of a classic group's members, as Kafka has
+ * it. An unknown group has committed nothing: offset -1, no error. Nothing is appended, so
  * every answer is at once. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/group/group_internal.h"
@@ -41,34 +43,47 @@ static struct one_offset look_up(struct group *group, const char *topic, int32_t
     return found;
 }
 
-/* Every topic the group has offsets for, each with its partitions. */
+static int by_topic(const void *a, const void *b)
+{
+    const struct committed_offset *const *x = a;
+    const struct committed_offset *const *y = b;
+    int order = strcmp((*x)->topic, (*y)->topic);
+    return order != 0 ? order
+                      : ((*x)->partition > (*y)->partition) - ((*x)->partition < (*y)->partition);
+}
+
+/* Every topic the group has offsets for, each with its partitions, in order. */
 static int32_t all_topics(struct groups *all, struct group *group, struct arena *arena,
                           struct asked_topic **out)
 {
     int32_t total = group != NULL ? (int32_t)HASH_COUNT(group->offsets) : 0;
     struct asked_topic *topics = arena_array(arena, (size_t)total, sizeof *topics);
+    struct committed_offset **sorted =
+        arena_array(arena, (size_t)total, sizeof(struct committed_offset *));
+    int32_t *partitions = arena_array(arena, (size_t)total, sizeof *partitions);
+    int32_t known_count = 0;
     int32_t count = 0;
     struct committed_offset *offset;
     struct committed_offset *next;
     struct committed_offset *first = group != NULL ? group->offsets : NULL;
     HASH_ITER(hh, first, offset, next)
     {
-        if (offset->offset < 0) {
-            continue;
+        if (offset->offset >= 0) {
+            sorted[known_count++] = offset;
         }
-        int32_t i = 0;
-        while (i < count && !wire_str_is(topics[i].name, offset->topic)) {
-            i++;
-        }
-        if (i == count) {
+    }
+    qsort(sorted, (size_t)known_count, sizeof(struct committed_offset *), by_topic);
+    for (int32_t i = 0; i < known_count; i++) {
+        if (count == 0 || !wire_str_is(topics[count - 1].name, sorted[i]->topic)) {
             const struct image_topic *known =
-                all->image != NULL ? image_topic_by_name(all->image, offset->topic) : NULL;
-            topics[i].name = wire_str(arena_strdup(arena, offset->topic));
-            topics[i].topic_id = known != NULL ? known->id : uuid_zero();
-            topics[i].partitions = arena_array(arena, (size_t)total, sizeof(int32_t));
+                all->image != NULL ? image_topic_by_name(all->image, sorted[i]->topic) : NULL;
+            topics[count].name = wire_str(arena_strdup(arena, sorted[i]->topic));
+            topics[count].topic_id = known != NULL ? known->id : uuid_zero();
+            topics[count].partitions = &partitions[i];
             count++;
         }
-        ((int32_t *)(uintptr_t)topics[i].partitions)[topics[i].count++] = offset->partition;
+        partitions[i] = sorted[i]->partition;
+        topics[count - 1].count++;
     }
     *out = topics;
     return count;
@@ -146,20 +161,8 @@ static int32_t asked_of_group(struct groups *all, struct group_call *call, int32
     return asked->topics.count;
 }
 
-/* KIP-848's fields: a classic group knows its member by id; the epoch is its generation. */
-static int16_t check_asker(struct group *group, struct wire_str member_id, int32_t member_epoch)
-{
-    if (member_id.size < 0 && member_epoch < 0) {
-        return KAFKA_NONE;
-    }
-    if (group == NULL) {
-        return KAFKA_NONE;
-    }
-    struct member *member = NULL;
-    return group_check_member(group, member_id, WIRE_STR_NULL, member_epoch, &member);
-}
-
-static void fetch_one_group(struct groups *all, struct group_call *call, int32_t index)
+static void fetch_one_group(struct groups *all, struct group_call *call, uint64_t serial,
+                            int32_t index)
 {
     const struct offset_fetch_request *request = call->request;
     struct offset_fetch_response *response = call->response;
@@ -169,8 +172,8 @@ static void fetch_one_group(struct groups *all, struct group_call *call, int32_t
     struct coordinator *at = groups_coordinator(all, asked->group_id, &error);
     struct group *group =
         at != NULL ? group_find(at, asked->group_id.data, (size_t)asked->group_id.size) : NULL;
-    if (error == KAFKA_NONE && call->api_version >= 9) {
-        error = check_asker(group, asked->member_id, asked->member_epoch);
+    if (group != NULL && asked->topics.count < 0 && group_seen(group, serial)) {
+        error = KAFKA_INVALID_REQUEST;
     }
     out->group_id = asked->group_id;
     out->error_code = error;
@@ -211,11 +214,12 @@ void group_offset_fetch(struct groups *all, struct group_call *call)
         fetch_old(all, call);
     } else {
         int32_t count = request->groups.count > 0 ? request->groups.count : 0;
+        uint64_t serial = ++all->last_serial;
         response->groups.count = count;
         response->groups.items =
             arena_array(call->arena, (size_t)count, sizeof *response->groups.items);
         for (int32_t i = 0; i < count; i++) {
-            fetch_one_group(all, call, i);
+            fetch_one_group(all, call, serial, i);
         }
     }
     group_call_done(call);

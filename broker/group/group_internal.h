@@ -6,7 +6,7 @@
 #ifndef BROKER_GROUP_GROUP_INTERNAL_H
 #define BROKER_GROUP_GROUP_INTERNAL_H
 
-#include <uthash.h>
+#include "common/base/hash.h"
 
 #include "broker/group/group.h"
 #include "common/wire/kafka_error.h"
@@ -41,6 +41,7 @@ struct member {
     int32_t assignment_size;
     bool joining; /* has rejoined in the rebalance under way (its call may be gone with its
                      connection) */
+    bool synced; /* has sent SyncGroup in this generation */
     bool is_new; /* has never completed a rebalance: its first join may wait longer than its session
                   */
     struct group_call *join; /* parked until the rebalance's members are known */
@@ -66,6 +67,7 @@ struct committed_offset {
     char *metadata;
     int64_t commit_timestamp_ms;
     int32_t pending; /* commits on their way to the log */
+    uint64_t serial; /* tells it from one made for the same partition after it was removed */
     UT_hash_handle hh;
 };
 
@@ -81,11 +83,12 @@ struct group {
     struct list members;
     int32_t member_count;
     struct list pending_members;
-    struct env_timer rebalance; /* delayed join, then pending sync */
+    struct env_timer rebalance; /* delayed join, then those who do not sync */
     bool delaying_first_join;
     int64_t first_join_deadline_ms;
     bool joined_during_delay;
     bool storing_assignment;
+    uint64_t seen_in; /* the last call that asked for all of it: once per call is enough */
     struct committed_offset *offsets; /* uthash */
     UT_hash_handle hh;
 };
@@ -111,6 +114,7 @@ struct groups {
     const struct image *image;
     struct coordinator *coordinators; /* uthash by partition */
     struct env_timer expiry;
+    uint64_t last_serial; /* of committed_offset, and of calls that mark groups as seen */
 };
 
 /* ---- records.c: Kafka's records of __consumer_offsets -----------------------------------------
@@ -154,6 +158,11 @@ struct group_write {
 void group_store(struct coordinator *at, const char *group_id, struct group_record *records,
                  int count, void (*done)(struct group_write *write, int16_t error), void *ctx,
                  void *extra, void (*free_extra)(void *extra));
+/* How many of the first records fit into one batch; at least 1. For removals, which need not be
+ * atomic and may be too many for max.message.bytes. */
+int group_store_fit(const struct group_record *records, size_t count);
+/* What a client hears when a store of the group's metadata fails, as Kafka maps append errors. */
+int16_t group_store_error(int16_t error);
 /* Withdraws every write under way and ends it with `error`. */
 void group_store_abandon(struct coordinator *at, int16_t error);
 
@@ -173,10 +182,19 @@ struct coordinator *groups_coordinator(struct groups *all, struct wire_str group
 struct group *group_find(struct coordinator *at, const char *id, size_t size);
 struct group *group_make(struct coordinator *at, const char *id, size_t size);
 void group_free(struct group *group);
+/* Frees a group that nothing was ever stored of and that has nothing left: ids handed out and never
+ * used, commits that failed. */
+void group_forget_if_void(struct group *group);
+/* Ids are C strings here: false for one with a NUL in it, which would be taken for another. */
+bool group_text_ok(struct wire_str text);
 /* Answers a call: response is filled in. */
 void group_call_done(struct group_call *call);
 /* Parks the call in `*slot`, which group_call_done and groups_cancel empty. */
 void group_call_park(struct group_call *call, struct group_call **slot);
+
+/* True when the call numbered `serial` has been told of the group before: naming a group a million
+ * times must not make a million copies of it. */
+bool group_seen(struct group *group, uint64_t serial);
 
 const char *group_state_name(enum group_state state);
 

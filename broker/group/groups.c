@@ -111,6 +111,22 @@ void group_free(struct group *group)
     mem_free(group);
 }
 
+bool group_seen(struct group *group, uint64_t serial)
+{
+    bool before = group->seen_in == serial;
+    group->seen_in = serial;
+    return before;
+}
+
+void group_forget_if_void(struct group *group)
+{
+    bool stored = group->generation > 0 || group->protocol_type != NULL;
+    if (!stored && group->state == GROUP_EMPTY && group->offsets == NULL &&
+        list_empty(&group->pending_members)) {
+        group_free(group);
+    }
+}
+
 /* ---- calls ---- */
 
 void group_call_park(struct group_call *call, struct group_call **slot)
@@ -163,14 +179,21 @@ int32_t groups_partition_for(struct wire_str group_id, int32_t count)
         }
         hash = 31 * hash + c;
     }
-    return (int32_t)(hash & 0x7FFFFFFF) % count;
+    /* Kafka's Utils.abs: the absolute value, and 0 for the one that has none. */
+    uint32_t magnitude = hash <= INT32_MAX ? hash : hash == 0x80000000U ? 0 : 0U - hash;
+    return (int32_t)(magnitude % (uint32_t)count);
+}
+
+bool group_text_ok(struct wire_str text)
+{
+    return text.size <= 0 || memchr(text.data, '\0', (size_t)text.size) == NULL;
 }
 
 struct coordinator *groups_coordinator(struct groups *all, struct wire_str group_id, int16_t *error)
 {
     struct coordinator *at = NULL;
     *error = KAFKA_NONE;
-    if (group_id.size < 0) {
+    if (group_id.size < 0 || !group_text_ok(group_id)) {
         *error = KAFKA_INVALID_GROUP_ID;
     } else if (all->partition_count == 0) {
         *error = KAFKA_COORDINATOR_NOT_AVAILABLE;

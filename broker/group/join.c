@@ -71,18 +71,9 @@ static void fill_members(const struct group *group, struct group_call *call,
     }
 }
 
-void group_answer_join(struct member *member, int16_t error)
+static void fill_join(const struct member *member, struct group_call *call)
 {
-    struct group *group = member->group;
-    struct group_call *call = member->join;
-    if (call == NULL) {
-        return;
-    }
-    if (error != KAFKA_NONE) {
-        fill_join_error(call, error, member->id);
-        group_call_done(call);
-        return;
-    }
+    const struct group *group = member->group;
     struct join_group_response *response = call->response;
     wire_defaults(&wire_join_group_response, response);
     response->generation_id = group->generation;
@@ -94,6 +85,20 @@ void group_answer_join(struct member *member, int16_t error)
     if (strcmp(member->id, group->leader_id) == 0) {
         fill_members(group, call, response);
     }
+}
+
+void group_answer_join(struct member *member, int16_t error)
+{
+    struct group_call *call = member->join;
+    if (call == NULL) {
+        return;
+    }
+    if (error != KAFKA_NONE) {
+        fill_join_error(call, error, member->id);
+        group_call_done(call);
+        return;
+    }
+    fill_join(member, call);
     group_call_done(call);
 }
 
@@ -139,8 +144,10 @@ void group_rebalance(struct group *group, const char *why)
     if (was_empty && all->config.initial_rebalance_delay_ms > 0) {
         group->delaying_first_join = true;
         group->joined_during_delay = false;
-        group->first_join_deadline_ms = env_now_ms(all->env) + longest_rebalance_ms(group);
-        arm_rebalance(group, all->config.initial_rebalance_delay_ms);
+        int32_t longest_ms = longest_rebalance_ms(group);
+        int32_t delay_ms = all->config.initial_rebalance_delay_ms;
+        group->first_join_deadline_ms = env_now_ms(all->env) + longest_ms;
+        arm_rebalance(group, delay_ms < longest_ms ? delay_ms : longest_ms);
         return;
     }
     arm_rebalance(group, longest_rebalance_ms(group));
@@ -158,16 +165,35 @@ static bool everyone_joined(const struct group *group)
     return list_empty(&group->pending_members);
 }
 
-static void choose_leader(struct group *group)
+/* The leader stays if it has rejoined, else the longest member that has: one that is away (static
+ * members may be) would never send the assignment. NULL when nobody has. */
+static const struct member *choose_leader(const struct group *group)
 {
+    const struct member *first = NULL;
     LIST_FOREACH(node, &group->members) {
         const struct member *member = CONTAINER_OF(node, struct member, node);
+        if (!member->joining) {
+            continue;
+        }
         if (group->leader_id != NULL && strcmp(member->id, group->leader_id) == 0) {
-            return;
+            return member;
+        }
+        first = first == NULL ? member : first;
+    }
+    return first;
+}
+
+static void drop_absent(struct group *group)
+{
+    LIST_FOREACH(node, &group->members) {
+        struct member *member = CONTAINER_OF(node, struct member, node);
+        if (!member->joining && member->instance_id == NULL) {
+            trace_info(env_trace(group->at->all->env), "group %s: member %s did not rejoin in time",
+                       group->id, member->id);
+            group_answer_join(member, KAFKA_UNKNOWN_MEMBER_ID);
+            member_free(member);
         }
     }
-    const struct member *first = CONTAINER_OF(group->members.next, struct member, node);
-    set_text(&group->leader_id, first->id);
 }
 
 static void complete_join(struct group *group)
@@ -175,14 +201,11 @@ static void complete_join(struct group *group)
     struct groups *all = group->at->all;
     group->delaying_first_join = false;
     env_timer_cancel(all->env, &group->rebalance);
-    LIST_FOREACH(node, &group->members) {
-        struct member *member = CONTAINER_OF(node, struct member, node);
-        if (!member->joining && member->instance_id == NULL) {
-            trace_info(env_trace(all->env), "group %s: member %s did not rejoin in time", group->id,
-                       member->id);
-            group_answer_join(member, KAFKA_UNKNOWN_MEMBER_ID);
-            member_free(member);
-        }
+    drop_absent(group);
+    const struct member *leader = choose_leader(group);
+    if (leader == NULL && group->member_count > 0) {
+        arm_rebalance(group, longest_rebalance_ms(group)); /* static members, all of them away */
+        return;
     }
     group->generation++;
     if (group->member_count == 0) {
@@ -192,7 +215,7 @@ static void complete_join(struct group *group)
         group_store_metadata(group);
         return;
     }
-    choose_leader(group);
+    set_text(&group->leader_id, leader->id);
     set_text(&group->protocol_name, group_choose_protocol(group));
     group_set_state(group, GROUP_COMPLETING_REBALANCE);
     trace_info(env_trace(all->env), "group %s: generation %d, %d members, protocol %s", group->id,
@@ -200,6 +223,7 @@ static void complete_join(struct group *group)
     LIST_FOREACH(node, &group->members) {
         struct member *member = CONTAINER_OF(node, struct member, node);
         member->joining = false;
+        member->synced = false;
         member->is_new = false;
         member_set_assignment(member, NULL, 0);
         member_heard(member);
@@ -222,7 +246,7 @@ static void expire_pending_syncs(struct group *group)
     bool removed = false;
     LIST_FOREACH(node, &group->members) {
         struct member *member = CONTAINER_OF(node, struct member, node);
-        if (member->sync == NULL) {
+        if (!member->synced) {
             member_free(member);
             removed = true;
         }
@@ -236,10 +260,12 @@ static void on_rebalance_timer(struct env_timer *timer)
 {
     struct group *group = CONTAINER_OF(timer, struct group, rebalance);
     struct groups *all = group->at->all;
-    if (group->state == GROUP_COMPLETING_REBALANCE) {
-        if (!group->storing_assignment) {
-            expire_pending_syncs(group);
-        }
+    if (group->storing_assignment) {
+        arm_rebalance(group, all->config.commit_timeout_ms); /* members must not go meanwhile */
+        return;
+    }
+    if (group->state == GROUP_COMPLETING_REBALANCE || group->state == GROUP_STABLE) {
+        expire_pending_syncs(group);
         return;
     }
     if (group->state != GROUP_PREPARING_REBALANCE) {
@@ -294,14 +320,16 @@ static void join_and_wait(struct member *member, struct group_call *call, const 
 
 static char *new_member_id(struct groups *all, struct group_call *call, const char *instance_id)
 {
+    /* As long a name as the protocol can carry leaves no room for what follows it. */
+    enum { PREFIX_MAX = 1024 };
     struct uuid id = env_random_uuid(all->env);
     const uint8_t *b = id.bytes;
     const char *prefix = instance_id != NULL        ? instance_id
                          : call->client_id.size > 0 ? wire_str_dup(call->arena, call->client_id)
                                                     : "";
     return arena_printf(call->arena,
-                        "%s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-                        prefix, b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10],
+                        "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                        PREFIX_MAX, prefix, b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10],
                         b[11], b[12], b[13], b[14], b[15]);
 }
 
@@ -320,24 +348,32 @@ static void add_member(struct group *group, struct group_call *call, const char 
 static void replace_static(struct group *group, struct member *member, struct group_call *call,
                            const char *new_id)
 {
-    const struct join_group_request *request = call->request;
     group_answer_join(member, KAFKA_FENCED_INSTANCE_ID);
     group_answer_sync(member, KAFKA_FENCED_INSTANCE_ID);
     bool led = group->leader_id != NULL && strcmp(group->leader_id, member->id) == 0;
-    bool unchanged = member_protocols_equal(member, request);
+    struct wire_str old_leader = wire_str(wire_str_dup(call->arena, wire_str(group->leader_id)));
     set_text(&member->id, new_id);
     if (led) {
         set_text(&group->leader_id, new_id);
     }
-    if (group->state != GROUP_STABLE || !unchanged) {
+    take_request(member, call);
+    if (group->state != GROUP_STABLE ||
+        strcmp(group_choose_protocol(group), group->protocol_name) != 0) {
         join_and_wait(member, call, "a static member came back");
         return;
     }
-    take_request(member, call);
     member_heard(member);
     group_store_metadata(group);
     group_call_park(call, &member->join);
-    group_answer_join(member, KAFKA_NONE);
+    /* The assignment stands: whoever leads is told not to make one (KIP-814). */
+    struct join_group_response *response = call->response;
+    fill_join(member, call);
+    response->skip_assignment = led && call->api_version >= 9;
+    if (call->api_version < 9) {
+        response->leader = old_leader;
+        response->members.count = 0;
+    }
+    group_call_done(call);
 }
 
 static void join_new(struct groups *all, struct group *group, struct group_call *call)
@@ -398,6 +434,9 @@ static int16_t check_join(struct groups *all, const struct join_group_request *r
 {
     if (request->group_id.size <= 0) {
         return KAFKA_INVALID_GROUP_ID;
+    }
+    if (!group_text_ok(request->group_instance_id)) {
+        return KAFKA_INVALID_REQUEST;
     }
     if (request->session_timeout_ms < all->config.min_session_timeout_ms ||
         request->session_timeout_ms > all->config.max_session_timeout_ms) {

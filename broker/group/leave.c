@@ -82,6 +82,9 @@ void group_leave(struct groups *all, struct group_call *call)
     struct group *group = group_find(at, request->group_id.data, (size_t)request->group_id.size);
     if (call->api_version <= 2) {
         response->error_code = leave_one(group, request->member_id, WIRE_STR_NULL);
+        if (group != NULL) {
+            group_forget_if_void(group);
+        }
         group_call_done(call);
         return;
     }
@@ -95,6 +98,9 @@ void group_leave(struct groups *all, struct group_call *call)
         response->members.items[i].member_id = member_id;
         response->members.items[i].group_instance_id = instance_id;
         response->members.items[i].error_code = leave_one(group, member_id, instance_id);
+    }
+    if (group != NULL) {
+        group_forget_if_void(group);
     }
     group_call_done(call);
 }

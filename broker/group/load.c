@@ -71,6 +71,10 @@ static void apply_batch(struct group_load *load, const uint8_t *data, size_t siz
                         at->partition, (long long)record.offset);
         }
     }
+    if (walk.in.error != ERR_NONE) {
+        trace_error(trace, "__consumer_offsets-%d: the rest of the batch at %lld is passed over",
+                    at->partition, (long long)walk.batch.base_offset);
+    }
     record_walk_free(&walk);
 }
 
@@ -83,12 +87,19 @@ static void apply_chunk(struct group_load *load, const struct buf *chunk)
         apply_batch(load, chunk->data + at, batch.size);
         at += batch.size;
     }
+    if (at < chunk->size) {
+        trace_error(env_trace(load->at->all->env),
+                    "__consumer_offsets-%d: %zu bytes after offset %lld are passed over: no batch",
+                    load->at->partition, chunk->size - at, (long long)load->next);
+    }
 }
 
 static void on_read(struct log_read *read)
 {
     struct group_load *load = CONTAINER_OF(read, struct group_load, read);
     load->reading = false;
+    env_file_unref(read->file); /* the bytes are all we want */
+    read->file = NULL;
     if (load->at == NULL) {
         buf_unref(read->bytes);
         mem_free(load);
@@ -171,7 +182,7 @@ void group_load_cancel(struct coordinator *at)
     at->load = NULL;
     env_timer_cancel(at->all->env, &load->retry);
     env_post_cancel(at->all->env, &load->again);
-    if (load->reading) {
+    if (load->reading && !log_read_cancel(&load->read)) {
         load->at = NULL; /* on_read frees it */
     } else {
         mem_free(load);

@@ -52,7 +52,7 @@ static void on_session_end(struct env_timer *timer)
 {
     struct member *member = CONTAINER_OF(timer, struct member, session);
     struct group *group = member->group;
-    if (member->join != NULL && !member->is_new) {
+    if ((member->join != NULL && !member->is_new) || member->sync != NULL) {
         member_heard(member); /* it waits for us, not we for it */
         return;
     }
@@ -175,9 +175,8 @@ static void on_pending_expired(struct env_timer *timer)
     struct pending_member *pending = CONTAINER_OF(timer, struct pending_member, expiry);
     struct group *group = pending->group;
     pending_free(pending);
-    if (group->state == GROUP_PREPARING_REBALANCE) {
-        group_try_complete_join(group);
-    }
+    group_try_complete_join(group);
+    group_forget_if_void(group);
 }
 
 void pending_add(struct group *group, const char *id, int32_t timeout_ms)

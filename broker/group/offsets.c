@@ -50,6 +50,7 @@ struct committed_offset *offset_make(struct group *group, const char *topic, siz
     offset->offset = -1;
     offset->leader_epoch = -1;
     offset->metadata = mem_strdup("");
+    offset->serial = ++group->at->all->last_serial;
     HASH_ADD_KEYPTR(hh, group->offsets, offset->key, offset->key_size, offset);
     return offset;
 }
@@ -83,6 +84,7 @@ struct commit_entry {
     char *topic;
     int32_t partition;
     struct committed_offset value; /* offset, epoch, metadata, timestamp only */
+    uint64_t serial;               /* of the offset it is pending on */
     int16_t *error;                /* in the response; meaningless once the call is gone */
 };
 
@@ -107,19 +109,12 @@ static void commit_free(void *extra)
 static int16_t commit_error(int16_t error)
 {
     switch (error) {
-    case KAFKA_UNKNOWN_TOPIC_OR_PARTITION:
-    case KAFKA_NOT_ENOUGH_REPLICAS:
-    case KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND:
-    case KAFKA_REQUEST_TIMED_OUT:
-        return KAFKA_COORDINATOR_NOT_AVAILABLE;
-    case KAFKA_NOT_LEADER_OR_FOLLOWER:
-    case KAFKA_KAFKA_STORAGE_ERROR:
-        return KAFKA_NOT_COORDINATOR;
     case KAFKA_MESSAGE_TOO_LARGE:
     case KAFKA_RECORD_LIST_TOO_LARGE:
+    case KAFKA_INVALID_FETCH_SIZE:
         return KAFKA_INVALID_COMMIT_OFFSET_SIZE;
     default:
-        return error;
+        return group_store_error(error);
     }
 }
 
@@ -137,8 +132,8 @@ static void on_commit_stored(struct group_write *write, int16_t error)
         }
         struct committed_offset *offset =
             offset_find(group, entry->topic, strlen(entry->topic), entry->partition);
-        if (offset == NULL) {
-            continue;
+        if (offset == NULL || offset->serial != entry->serial) {
+            continue; /* removed meanwhile, by a record after this one, and perhaps made again */
         }
         ASSERT(offset->pending > 0);
         offset->pending--;
@@ -149,6 +144,9 @@ static void on_commit_stored(struct group_write *write, int16_t error)
         } else if (offset->offset < 0 && offset->pending == 0) {
             offset_free(group, offset);
         }
+    }
+    if (group != NULL) {
+        group_forget_if_void(group);
     }
     if (commit->call != NULL) {
         group_call_done(commit->call);
@@ -207,17 +205,19 @@ static void fill_commit_response(struct group_call *call, int16_t error)
     }
 }
 
-/* The topic's name, by id from version 10 on; NULL when the id is unknown. */
+/* The topic's name; by id from version 10 on. NULL when there is no such topic: offsets of topics
+ * that do not exist would stay for ever. */
 static const char *commit_topic(struct groups *all, struct group_call *call, int32_t topic)
 {
     const struct offset_commit_request *request = call->request;
-    if (call->api_version < 10) {
-        return wire_str_dup(call->arena, request->topics.items[topic].name);
+    const struct wire_str name = request->topics.items[topic].name;
+    const struct image_topic *known = NULL;
+    if (all->image != NULL && call->api_version >= 10) {
+        known = image_topic_by_id(all->image, &request->topics.items[topic].topic_id);
+    } else if (all->image != NULL && name.size > 0) {
+        known = image_topic_by_text(all->image, name.data, (size_t)name.size);
     }
-    const struct image_topic *known =
-        all->image != NULL ? image_topic_by_id(all->image, &request->topics.items[topic].topic_id)
-                           : NULL;
-    return known != NULL ? known->name : NULL;
+    return known != NULL ? arena_strdup(call->arena, known->name) : NULL;
 }
 
 static void add_entry(struct groups *all, struct commit *commit, const char *topic,
@@ -251,7 +251,8 @@ static struct commit *collect_commit(struct groups *all, struct group_call *call
         for (int32_t j = 0; j < response->topics.items[i].partitions.count; j++) {
             int16_t *error = &response->topics.items[i].partitions.items[j].error_code;
             if (topic == NULL) {
-                *error = KAFKA_UNKNOWN_TOPIC_ID;
+                *error = call->api_version >= 10 ? KAFKA_UNKNOWN_TOPIC_ID
+                                                 : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
             } else {
                 add_entry(all, commit, topic, &request->topics.items[i].partitions.items[j], error);
             }
@@ -287,7 +288,10 @@ void group_offset_commit(struct groups *all, struct group_call *call)
     struct group_record *records = mem_array((size_t)commit->count, sizeof *records);
     for (int i = 0; i < commit->count; i++) {
         struct commit_entry *entry = &commit->entries[i];
-        offset_make(group, entry->topic, strlen(entry->topic), entry->partition)->pending++;
+        struct committed_offset *offset =
+            offset_make(group, entry->topic, strlen(entry->topic), entry->partition);
+        offset->pending++;
+        entry->serial = offset->serial;
         group_record_of_offset(group->id, entry->topic, entry->partition, &entry->value,
                                &records[i]);
     }
@@ -308,6 +312,37 @@ static void on_tombstones_stored(struct group_write *write, int16_t error)
         trace_warn(env_trace(write->at->all->env), "group %s: offsets not removed from the log: %s",
                    write->group_id, kafka_error_name(error));
     }
+}
+
+/* Tombstones gathered, and how they leave. */
+struct removal {
+    struct group_record *records;
+    size_t count;
+    size_t capacity;
+};
+
+/* Forgets the offset, and makes the record that says so. */
+static void remove_offset(struct removal *removal, struct group *group,
+                          struct committed_offset *offset)
+{
+    struct group_record *record = MEM_PUSH(removal->records, removal->count, removal->capacity);
+    *record = (struct group_record){0};
+    group_record_offset_tombstone(group->id, offset->topic, offset->partition, record);
+    offset_free(group, offset);
+}
+
+static void store_removal(struct removal *removal, struct coordinator *at, const char *group_id)
+{
+    for (size_t i = 0; i < removal->count;) {
+        int fit = group_store_fit(&removal->records[i], removal->count - i);
+        group_store(at, group_id, &removal->records[i], fit, on_tombstones_stored, NULL, NULL,
+                    NULL);
+        i += (size_t)fit;
+    }
+    for (size_t i = 0; i < removal->count; i++) {
+        group_record_free(&removal->records[i]);
+    }
+    mem_free(removal->records);
 }
 
 /* A member that subscribes to the topic keeps its offsets from being deleted. Subscriptions of the
@@ -353,9 +388,7 @@ void group_offset_delete(struct groups *all, struct group_call *call)
         group_call_done(call);
         return;
     }
-    struct group_record *records = NULL;
-    size_t record_count = 0;
-    size_t record_capacity = 0;
+    struct removal removal = {0};
     int32_t topics = request->topics.count > 0 ? request->topics.count : 0;
     response->topics.count = topics;
     response->topics.items =
@@ -377,21 +410,11 @@ void group_offset_delete(struct groups *all, struct group_call *call)
             struct committed_offset *offset =
                 kept ? NULL : offset_find(group, topic.data, (size_t)topic.size, partition);
             if (offset != NULL) {
-                struct group_record *record = MEM_PUSH(records, record_count, record_capacity);
-                *record = (struct group_record){0};
-                group_record_offset_tombstone(group->id, offset->topic, partition, record);
-                offset_free(group, offset);
+                remove_offset(&removal, group, offset);
             }
         }
     }
-    if (record_count > 0) {
-        group_store(at, group->id, records, (int)record_count, on_tombstones_stored, NULL, NULL,
-                    NULL);
-        for (size_t i = 0; i < record_count; i++) {
-            group_record_free(&records[i]);
-        }
-    }
-    mem_free(records);
+    store_removal(&removal, at, group->id);
     group_call_done(call);
 }
 
@@ -404,35 +427,26 @@ static void expire_group(struct group *group)
     if (group->state != GROUP_EMPTY || group->state_timestamp_ms > horizon_ms) {
         return;
     }
-    struct group_record *records = NULL;
-    size_t count = 0;
-    size_t capacity = 0;
+    struct removal removal = {0};
     struct committed_offset *offset;
     struct committed_offset *next;
     HASH_ITER(hh, group->offsets, offset, next)
     {
         if (offset->pending == 0 && offset->commit_timestamp_ms <= horizon_ms) {
-            struct group_record *record = MEM_PUSH(records, count, capacity);
-            *record = (struct group_record){0};
-            group_record_offset_tombstone(group->id, offset->topic, offset->partition, record);
-            offset_free(group, offset);
+            remove_offset(&removal, group, offset);
         }
     }
     bool gone = group->offsets == NULL && list_empty(&group->pending_members);
     if (gone) {
-        struct group_record *record = MEM_PUSH(records, count, capacity);
+        struct group_record *record =
+            MEM_PUSH(removal.records, removal.count, removal.capacity);
         *record = (struct group_record){0};
         group_record_tombstone(group->id, record);
     }
-    if (count > 0) {
-        trace_info(env_trace(all->env), "group %s: %zu records expired", group->id, count);
-        group_store(group->at, group->id, records, (int)count, on_tombstones_stored, NULL, NULL,
-                    NULL);
-        for (size_t i = 0; i < count; i++) {
-            group_record_free(&records[i]);
-        }
+    if (removal.count > 0) {
+        trace_info(env_trace(all->env), "group %s: %zu records expired", group->id, removal.count);
     }
-    mem_free(records);
+    store_removal(&removal, group->at, group->id);
     if (gone) {
         group_free(group);
     }
@@ -455,6 +469,24 @@ void groups_expire(struct groups *all)
     }
 }
 
+static void remove_topics(struct group *group, const char *const *topics, int count)
+{
+    struct removal removal = {0};
+    struct committed_offset *offset;
+    struct committed_offset *next;
+    HASH_ITER(hh, group->offsets, offset, next)
+    {
+        bool deleted = false;
+        for (int i = 0; i < count && !deleted; i++) {
+            deleted = strcmp(topics[i], offset->topic) == 0;
+        }
+        if (deleted) {
+            remove_offset(&removal, group, offset);
+        }
+    }
+    store_removal(&removal, group->at, group->id);
+}
+
 void groups_topics_deleted(struct groups *groups, const char *const *topics, int count)
 {
     struct coordinator *at;
@@ -465,22 +497,8 @@ void groups_topics_deleted(struct groups *groups, const char *const *topics, int
         struct group *next_group;
         HASH_ITER(hh, at->groups, group, next_group)
         {
-            struct committed_offset *offset;
-            struct committed_offset *next;
-            HASH_ITER(hh, group->offsets, offset, next)
-            {
-                bool deleted = false;
-                for (int i = 0; i < count && !deleted; i++) {
-                    deleted = strcmp(topics[i], offset->topic) == 0;
-                }
-                if (deleted && at->state == COORDINATOR_ACTIVE) {
-                    struct group_record record = {0};
-                    group_record_offset_tombstone(group->id, offset->topic, offset->partition,
-                                                  &record);
-                    group_store(at, group->id, &record, 1, on_tombstones_stored, NULL, NULL, NULL);
-                    group_record_free(&record);
-                    offset_free(group, offset);
-                }
+            if (at->state == COORDINATOR_ACTIVE) {
+                remove_topics(group, topics, count);
             }
         }
     }

@@ -230,6 +230,11 @@ static bool apply_group(struct coordinator *at, struct wire_in *key, struct wire
     if (!get_value(value, &wire_group_metadata_value, &v, arena)) {
         return false;
     }
+    /* A group has members only with all that members need of it. */
+    if (v.members.count > 0 &&
+        (v.protocol_type.size <= 0 || v.protocol.size < 0 || v.leader.size < 0)) {
+        return false;
+    }
     load_group(group_make(at, k.group.data, (size_t)k.group.size), &v, arena);
     return true;
 }

@@ -9,6 +9,8 @@
 #include "common/base/mem.h"
 #include "common/wire/batch.h"
 
+enum { STORE_BATCH_BYTES = 256 << 10 };
+
 static void write_end(struct group_write *write, int16_t error)
 {
     env_timer_cancel(write->at->all->env, &write->timeout);
@@ -78,6 +80,37 @@ void group_store(struct coordinator *at, const char *group_id, struct group_reco
     }
     env_timer_set(at->all->env, &write->timeout,
                   env_now_ms(at->all->env) + at->all->config.commit_timeout_ms);
+}
+
+int group_store_fit(const struct group_record *records, size_t count)
+{
+    size_t bytes = 0;
+    int n = 0;
+    while ((size_t)n < count && (n == 0 || bytes < STORE_BATCH_BYTES)) {
+        bytes += records[n].key.size + records[n].value.size;
+        n++;
+    }
+    return n;
+}
+
+int16_t group_store_error(int16_t error)
+{
+    switch (error) {
+    case KAFKA_UNKNOWN_TOPIC_OR_PARTITION:
+    case KAFKA_NOT_ENOUGH_REPLICAS:
+    case KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND:
+    case KAFKA_REQUEST_TIMED_OUT:
+        return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    case KAFKA_NOT_LEADER_OR_FOLLOWER:
+    case KAFKA_KAFKA_STORAGE_ERROR:
+        return KAFKA_NOT_COORDINATOR;
+    case KAFKA_MESSAGE_TOO_LARGE:
+    case KAFKA_RECORD_LIST_TOO_LARGE:
+    case KAFKA_INVALID_FETCH_SIZE:
+        return KAFKA_UNKNOWN_SERVER_ERROR;
+    default:
+        return error;
+    }
 }
 
 void group_store_abandon(struct coordinator *at, int16_t error)

@@ -31,6 +31,7 @@ void group_answer_sync(struct member *member, int16_t error)
     if (call == NULL) {
         return;
     }
+    member_heard(member); /* it could not send heartbeats of its own while it waited */
     if (error != KAFKA_NONE) {
         refuse_sync(call, error);
         return;
@@ -63,8 +64,7 @@ static void on_assignment_stored(struct group_write *write, int16_t error)
     }
     group->storing_assignment = false;
     if (error == KAFKA_NONE) {
-        env_timer_cancel(at->all->env, &group->rebalance);
-        group_set_state(group, GROUP_STABLE);
+        group_set_state(group, GROUP_STABLE); /* the timer runs on, for members yet to sync */
         LIST_FOREACH(node, &group->members) {
             group_answer_sync(CONTAINER_OF(node, struct member, node), KAFKA_NONE);
         }
@@ -75,7 +75,7 @@ static void on_assignment_stored(struct group_write *write, int16_t error)
     LIST_FOREACH(node, &group->members) {
         struct member *member = CONTAINER_OF(node, struct member, node);
         member_set_assignment(member, NULL, 0);
-        group_answer_sync(member, error);
+        group_answer_sync(member, group_store_error(error));
     }
     group_rebalance(group, "the assignment could not be stored");
 }
@@ -142,6 +142,7 @@ void group_sync(struct groups *all, struct group_call *call)
         return;
     }
     member_heard(member);
+    member->synced = true;
     group_answer_sync(member, KAFKA_REBALANCE_IN_PROGRESS); /* an older call of the same member */
     group_call_park(call, &member->sync);
     if (group->state == GROUP_STABLE) {

@@ -5,13 +5,13 @@
  * has been answered. Failure modes: a frame that does not decode, an API that is not served here or
  * a version out of range closes the connection with one trace line naming peer and reason
  * (ApiVersions alone answers an unknown version: KIP-511). At most CONN_REQUESTS_MAX unanswered
- * requests per connection, then reading stops; likewise while more than CONN_OUTPUT_MAX bytes wait
- * for the peer. */
+ * requests and CONN_INPUT_MAX bytes of them per connection, then reading stops; likewise while more
+ * than CONN_OUTPUT_MAX bytes wait for the peer. */
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
-enum { CONN_REQUESTS_MAX = 64, CONN_OUTPUT_MAX = 16 << 20 };
+enum { CONN_REQUESTS_MAX = 64, CONN_INPUT_MAX = 128 << 20, CONN_OUTPUT_MAX = 16 << 20 };
 
 static void conn_free(struct conn *conn);
 
@@ -39,6 +39,7 @@ static void drop_requests(struct conn *conn)
         request_free(request);
     }
     conn->request_count = 0;
+    conn->request_bytes = 0;
 }
 
 static void conn_close(struct conn *conn, const char *why)
@@ -58,6 +59,7 @@ static void conn_close(struct conn *conn, const char *why)
 static void update_pause(struct conn *conn)
 {
     bool pause = !conn->broker->serving || conn->request_count >= CONN_REQUESTS_MAX ||
+                 conn->request_bytes >= CONN_INPUT_MAX ||
                  env_conn_queued(conn->broker->env, conn->id) > CONN_OUTPUT_MAX;
     if (pause != conn->paused) {
         conn->paused = pause;
@@ -75,6 +77,7 @@ static void flush_answers(struct conn *conn)
         }
         list_remove(&request->node);
         conn->request_count--;
+        conn->request_bytes -= request->frame->size;
         if (request->piece_count > 0) {
             env_send(conn->broker->env, conn->id, request->pieces, request->piece_count);
             request->piece_count = 0; /* the references went with it */
@@ -167,6 +170,7 @@ static void on_frame(void *ctx, env_conn id, struct buf *frame)
     } else {
         list_push(&conn->requests, &request->node);
         conn->request_count++;
+        conn->request_bytes += frame->size;
         conn->handling = request;
         request->row->handle(request);
         conn->handling = NULL;
