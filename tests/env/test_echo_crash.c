@@ -79,8 +79,8 @@ static void open_scene(struct scene *s, uint64_t seed, uint32_t frames)
     s->server = sim_node_new(s->sim, "server", "10.0.0.1");
     start_echo(s);
     for (int i = 0; i < CLIENTS; i++) {
-        char name[16];
-        char host[16];
+        char name[24];
+        char host[24];
         snprintf(name, sizeof name, "client%d", i);
         snprintf(host, sizeof host, "10.0.1.%d", i);
         s->client_nodes[i] = sim_node_new(s->sim, name, host);
