@@ -99,8 +99,7 @@ static void describe_broker(struct request *request, struct api_seen **seen,
     if (*end != '\0' || id != request->api->broker_id) {
         result->error_code = KAFKA_INVALID_REQUEST;
         result->error_message = wire_str(arena_printf(
-            &request->arena,
-            "Unexpected broker id, expected %d or empty string, but received %.*s",
+            &request->arena, "Unexpected broker id, expected %d or empty string, but received %.*s",
             request->api->broker_id, (int)API_SHOWN_MAX, name));
         return;
     }

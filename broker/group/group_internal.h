@@ -41,7 +41,7 @@ struct member {
     int32_t assignment_size;
     bool joining; /* has rejoined in the rebalance under way (its call may be gone with its
                      connection) */
-    bool synced; /* has sent SyncGroup in this generation */
+    bool synced;  /* has sent SyncGroup in this generation */
     bool is_new; /* has never completed a rebalance: its first join may wait longer than its session
                   */
     struct group_call *join; /* parked until the rebalance's members are known */

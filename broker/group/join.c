@@ -329,8 +329,8 @@ static char *new_member_id(struct groups *all, struct group_call *call, const ch
                                                     : "";
     return arena_printf(call->arena,
                         "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-                        PREFIX_MAX, prefix, b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10],
-                        b[11], b[12], b[13], b[14], b[15]);
+                        PREFIX_MAX, prefix, b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8],
+                        b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
 static void add_member(struct group *group, struct group_call *call, const char *member_id,

@@ -438,8 +438,7 @@ static void expire_group(struct group *group)
     }
     bool gone = group->offsets == NULL && list_empty(&group->pending_members);
     if (gone) {
-        struct group_record *record =
-            MEM_PUSH(removal.records, removal.count, removal.capacity);
+        struct group_record *record = MEM_PUSH(removal.records, removal.count, removal.capacity);
         *record = (struct group_record){0};
         group_record_tombstone(group->id, record);
     }

@@ -192,8 +192,8 @@ int16_t leave(struct world *w, const char *group, const char *member)
     ask_submit(a);
     assert_true(a->done);
     const struct leave_group_response *response = a->call.response;
-    int16_t error = response->error_code != 0 ? response->error_code
-                                              : response->members.items[0].error_code;
+    int16_t error =
+        response->error_code != 0 ? response->error_code : response->members.items[0].error_code;
     ask_free(a);
     return error;
 }

@@ -16,7 +16,8 @@ struct ask {
  * The initial rebalance delay is none unless asked for. */
 struct world *house_new(uint64_t seed, const struct groups_config *config);
 struct groups_config quick_config(void);
-/* The coordinator goes and comes again, by metadata: leader 2, then 1. Waits until it has loaded. */
+/* The coordinator goes and comes again, by metadata: leader 2, then 1. Waits until it has loaded.
+ */
 void house_move(struct world *w);
 struct uuid house_topic(struct world *w, const char *name);
 

@@ -276,8 +276,8 @@ static void test_static_leader_away(void **state)
 {
     (void)state;
     struct world *w = house_new(9, NULL);
-    struct ask *one = join(w, (struct member_spec){.group = "g", .instance = "i1",
-                                                   .session_ms = 100000});
+    struct ask *one =
+        join(w, (struct member_spec){.group = "g", .instance = "i1", .session_ms = 100000});
     char a[ID_MAX];
     keep(a, joined(one)->member_id);
     struct ask *two = join_fully(w, (struct member_spec){.group = "g"});
@@ -375,8 +375,7 @@ static void test_sync_not_stored(void **state)
     struct ask *one = join(w, (struct member_spec){.group = "g", .version = 3});
     char a[ID_MAX];
     keep(a, joined(one)->member_id);
-    sim_disk_latency(w->node, SIM_SYNC,
-                     (struct sim_latency){.min_us = 6000000, .max_us = 6000000});
+    sim_disk_latency(w->node, SIM_SYNC, (struct sim_latency){.min_us = 6000000, .max_us = 6000000});
     struct ask *leader = sync_group(w, "g", a, 1, NULL);
     world_run(w, 5100);
     assert_true(leader->done);
@@ -444,13 +443,20 @@ static void test_partition_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_members),      cmocka_unit_test(test_initial_delay),
-        cmocka_unit_test(test_session_ends),     cmocka_unit_test(test_does_not_rejoin),
-        cmocka_unit_test(test_refusals),         cmocka_unit_test(test_strange_names),
-        cmocka_unit_test(test_pending),          cmocka_unit_test(test_static_members),
-        cmocka_unit_test(test_static_leader_away), cmocka_unit_test(test_leader_dies_in_sync),
-        cmocka_unit_test(test_pending_sync),     cmocka_unit_test(test_cancelled),
-        cmocka_unit_test(test_sync_not_stored),  cmocka_unit_test(test_move),
+        cmocka_unit_test(test_two_members),
+        cmocka_unit_test(test_initial_delay),
+        cmocka_unit_test(test_session_ends),
+        cmocka_unit_test(test_does_not_rejoin),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_strange_names),
+        cmocka_unit_test(test_pending),
+        cmocka_unit_test(test_static_members),
+        cmocka_unit_test(test_static_leader_away),
+        cmocka_unit_test(test_leader_dies_in_sync),
+        cmocka_unit_test(test_pending_sync),
+        cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_sync_not_stored),
+        cmocka_unit_test(test_move),
         cmocka_unit_test(test_partition_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

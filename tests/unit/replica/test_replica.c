@@ -368,18 +368,12 @@ static void test_high_watermark_survives(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_acks),
-        cmocka_unit_test(test_durability),
-        cmocka_unit_test(test_duplicate),
-        cmocka_unit_test(test_withdraw_within_answer),
-        cmocka_unit_test(test_epoch_change),
-        cmocka_unit_test(test_min_isr),
-        cmocka_unit_test(test_deletion),
-        cmocka_unit_test(test_delete_and_recreate),
-        cmocka_unit_test(test_stray),
-        cmocka_unit_test(test_failed_log),
-        cmocka_unit_test(test_unopenable),
-        cmocka_unit_test(test_high_watermark_survives),
+        cmocka_unit_test(test_acks),         cmocka_unit_test(test_durability),
+        cmocka_unit_test(test_duplicate),    cmocka_unit_test(test_withdraw_within_answer),
+        cmocka_unit_test(test_epoch_change), cmocka_unit_test(test_min_isr),
+        cmocka_unit_test(test_deletion),     cmocka_unit_test(test_delete_and_recreate),
+        cmocka_unit_test(test_stray),        cmocka_unit_test(test_failed_log),
+        cmocka_unit_test(test_unopenable),   cmocka_unit_test(test_high_watermark_survives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
