@@ -11,15 +11,6 @@ static bool refuse(struct replica_append *append, int16_t error, const char *mes
     return true;
 }
 
-static bool enough_replicas(const struct replica *replica)
-{
-    int32_t wanted = replica->settings.min_insync_replicas;
-    if (wanted > replica->replica_count) {
-        wanted = replica->replica_count;
-    }
-    return replica->isr_count >= wanted;
-}
-
 /* The list is kept by wait_offset so that completion looks only at its head; a duplicate of an
  * older batch is the rare one that does not belong at the end. */
 static void park(struct replica *replica, struct replica_append *append)
@@ -50,7 +41,7 @@ bool replica_append(struct replica *replica, struct buf *buf, size_t offset, siz
     if (error != KAFKA_NONE) {
         return refuse(append, error, NULL);
     }
-    if (acks == -1 && !enough_replicas(replica)) {
+    if (acks == -1 && replica->isr.count < replica_min_isr(replica)) {
         return refuse(append, KAFKA_NOT_ENOUGH_REPLICAS, NULL);
     }
     struct log_append_result result = {0};

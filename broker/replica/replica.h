@@ -5,7 +5,9 @@
  *
  * HIGH WATERMARK. min over this leader's own end and the in-sync followers' ends; moves forward
  * only, and not at all while the ISR is smaller than the effective min.insync.replicas (KIP-966).
- * "Own end" is the durable end when the topic has flush.messages=1, else the log end.
+ * "Own end" is the durable end when the topic has flush.messages=1, else the log end; a follower's
+ * is the offset it fetches from, which follows the same rule there. A follower's mark is its
+ * leader's, as far as its own end reaches.
  *
  * Waits are structs in their owner, linked until they fire or are cancelled; a firing wait is
  * already unlinked. All callbacks come in a later turn than the call that caused them, except where
@@ -19,6 +21,7 @@
 #include "broker/env/env.h"
 #include "broker/log/log.h"
 #include "broker/metadata/image.h"
+#include "broker/replica/links.h"
 #include "common/base/uuid.h"
 
 struct replicas; /* every partition held by this broker */
@@ -42,6 +45,10 @@ struct replicas_config {
     /* Every log that was being opened is open (or failed); called once per batch of openings. */
     void (*settled)(void *ctx);
     void *ctx;
+    /* NULL for a broker that is alone: it follows nobody and changes no in-sync set. Stays the
+     * caller's, and in place. */
+    const struct replica_links *links;
+    struct replication_settings replication;
 };
 
 /* `dirs` are open and formatted and stay the caller's. */
@@ -75,6 +82,8 @@ struct log_dir *replica_dir(const struct replica *replica);
 int32_t replica_leader_epoch(const struct replica *replica);
 int32_t replica_leader_id(const struct replica *replica);
 int64_t replica_high_watermark(const struct replica *replica);
+/* How many are in sync, as the controller has it; the leader's own word when it leads. */
+int32_t replica_isr_count(const struct replica *replica);
 /* KIP-207: false after a leader change until the high watermark reaches the epoch's start. */
 bool replica_high_watermark_known(const struct replica *replica);
 
@@ -113,6 +122,38 @@ struct replica_append {
 bool replica_append(struct replica *replica, struct buf *buf, size_t offset, size_t size,
                     int16_t acks, struct replica_append *append);
 void replica_append_cancel(struct replica_append *append); /* harmless when it is not waiting */
+
+/* ---- a follower's fetch (Fetch with a replica id) ----------------------------------------------
+ */
+
+/* One partition of it. In the caller's memory as long as the request is parked; zero-initialise. */
+struct replica_fetch {
+    /* asked */
+    int32_t replica_id;
+    int64_t broker_epoch; /* ReplicaState.ReplicaEpoch; -1 not named */
+    int32_t current_leader_epoch;
+    int64_t fetch_offset; /* all below it is on the follower's disk */
+    int32_t last_fetched_epoch;
+    int64_t log_start_offset;
+    int64_t known_high_watermark; /* v18's HighWatermark; INT64_MAX where it is not named */
+    /* answered; marks and starts are -1 with an error */
+    int16_t error;
+    int32_t diverging_epoch; /* both -1, or where the logs part: then no records are sent */
+    int64_t diverging_end_offset;
+    int64_t high_watermark;
+    int64_t log_start_offset_here;
+    int64_t limit_offset; /* records in [fetch_offset, limit_offset) may be sent */
+    bool news;            /* the mark has moved: answer now, though there may be no records */
+    /* replica's own */
+    bool noted;
+};
+
+/* Judges the fetch and, the first time it is called for it, takes note of where the follower is:
+ * never for a request that is not a broker's (CVE-2018-1288). True when there are records to send.
+ * A parked request is looked at again, by the same struct, whenever its replica_watch fires; it is
+ * to be answered at once on an error, a diverging epoch, or news. With an error of 0 and nothing of
+ * these it waits. */
+bool replica_follower_fetch(struct replica *replica, struct replica_fetch *fetch);
 
 /* ---- watching ---------------------------------------------------------------------------------
  */

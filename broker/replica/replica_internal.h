@@ -5,6 +5,7 @@
 #include "common/base/hash.h"
 
 #include "broker/replica/replica.h"
+#include "broker/replica/replication.h"
 
 enum replica_state { REPLICA_OPENING, REPLICA_ONLINE, REPLICA_FAILED, REPLICA_GOING };
 
@@ -27,11 +28,15 @@ struct replica {
     int32_t leader_id;
     int32_t leader_epoch;
     int32_t partition_epoch;
-    int32_t isr_count;
+    int32_t *replica_ids;
     int32_t replica_count;
+    struct isr isr;
     /* as leader */
     bool leading; /* the epoch has begun in the log */
     int64_t epoch_start;
+    struct followers followers;
+    /* as follower */
+    struct following following;
     int64_t high_watermark;
     struct list appends; /* replica_append.node, by wait_offset */
     struct list watches;
@@ -48,6 +53,9 @@ struct replicas {
     struct replicas_config config;
     struct replica *by_key; /* uthash */
     struct list gone;       /* replicas no longer in by_key, waiting for their log */
+    struct image *image;    /* who is fenced, who has which epoch; NULL without links */
+    struct list fetchers;
+    struct isr_sender isr_sender;
     int opening;
     int names_awaited;
     int closing;
@@ -61,13 +69,25 @@ struct replicas {
 /* role.c */
 /* Takes leader, epoch and ISR from the image's partition. */
 void replica_take_role(struct replica *replica, const struct image_partition *partition);
-/* Begins the epoch in an open log when this broker leads. */
-void replica_begin_leading(struct replica *replica);
+/* With an open log: begins the epoch when this broker leads, else follows who does. */
+void replica_begin_role(struct replica *replica);
+/* Stops following, and forgets followers and the in-sync change under way. */
+void replica_end_role(struct replica *replica);
 /* Recomputes the high watermark and fires what it satisfies. */
 void replica_advance(struct replica *replica);
 /* Fails every parked append and fires every watch. */
 void replica_fail_waits(struct replica *replica, int16_t error);
 void replica_fire_watches(struct replica *replica);
+/* Moves a leader's high watermark as far as it may go; true when it moved. */
+bool replica_advance_mark(struct replica *replica);
+/* After a cut. */
+void replica_clamp_mark(struct replica *replica);
+/* min.insync.replicas, but never more than there are replicas. */
+int32_t replica_min_isr(const struct replica *replica);
+/* flush.messages=1: ends count when they are synced. */
+bool replica_durable(const struct replica *replica);
+/* This broker's own, of its registration; -1 not known. */
+int64_t replicas_broker_epoch(const struct replicas *all);
 /* The end that acks=1 waits for and that counts for the high watermark. */
 int64_t replica_own_end(const struct replica *replica);
 

@@ -49,7 +49,7 @@ static void on_log_failed(void *ctx, struct log *log, enum err error, const stru
         replica->state = REPLICA_FAILED;
     }
     bool led = replica->leading;
-    replica->leading = false;
+    replica_end_role(replica);
     replica_fail_waits(replica, KAFKA_KAFKA_STORAGE_ERROR);
     replica_fire_watches(replica);
     if (led && replica->all->config.lost_leadership != NULL) {
@@ -87,6 +87,8 @@ static struct replica *replica_new(struct replicas *all, const char *topic,
     list_init(&replica->appends);
     list_init(&replica->watches);
     list_init(&replica->gone);
+    list_init(&replica->isr.queue);
+    list_init(&replica->following.node);
     env_post_init(&replica->news, on_news);
     all->config.topic_settings(all->config.ctx, topic, &replica->settings);
     HASH_ADD(hh, all->by_key, key, sizeof replica->key, replica);
@@ -97,6 +99,9 @@ static void replica_free(struct replica *replica)
 {
     env_post_cancel(replica->all->env, &replica->news);
     list_remove(&replica->gone);
+    replica_end_role(replica);
+    isr_free(replica);
+    mem_free(replica->replica_ids);
     mem_free(replica->topic);
     mem_free(replica);
 }
@@ -220,7 +225,7 @@ static void replica_drop(struct replica *replica)
     bool led = replica->leading;
     enum replica_state was = replica->state;
     replica->state = REPLICA_GOING;
-    replica->leading = false;
+    replica_end_role(replica);
     replica->deleting = true;
     replica_fail_waits(replica, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
     replica_fire_watches(replica);
@@ -263,7 +268,7 @@ static void on_log_closed(void *ctx, enum err error, const struct err_text *text
 static void replica_close(struct replica *replica)
 {
     replica->state = REPLICA_GOING;
-    replica->leading = false;
+    replica_end_role(replica);
     replica->all->closing++;
     log_close(replica->log, on_log_closed, replica);
 }
@@ -341,7 +346,7 @@ static void on_opened(void *ctx, struct log *log, const struct log_opened *opene
     } else {
         replica->state = REPLICA_ONLINE;
         replica->high_watermark = log_recovered_high_watermark(log);
-        replica_begin_leading(replica);
+        replica_begin_role(replica);
         env_post(all->env, &replica->news);
     }
     opening_ended(all);
@@ -455,6 +460,10 @@ static void reconfigure(struct replicas *all, const char *topic)
         all->config.topic_settings(all->config.ctx, replica->topic, &replica->settings);
         if (replica->state == REPLICA_ONLINE) {
             log_configure(replica->log, &replica->settings.log);
+            if (replica->following.fetcher != NULL) {
+                follower_stop(replica); /* which end counts, and whose fetcher it is */
+                follower_start(replica);
+            }
         }
         env_post(all->env, &replica->news);
     }
@@ -463,6 +472,10 @@ static void reconfigure(struct replicas *all, const char *topic)
 void replicas_apply(struct replicas *all, const struct image *image,
                     const struct image_delta *delta)
 {
+    if (all->config.links != NULL) {
+        image_free(all->image);
+        all->image = image_clone(image);
+    }
     /* Deletions first: a topic deleted and made again under its name needs the name free. */
     for (size_t i = 0; i < delta->topic_count; i++) {
         if (delta->topics[i]->deleted) {
@@ -487,7 +500,34 @@ void replicas_apply(struct replicas *all, const struct image *image,
     }
 }
 
+int64_t replicas_broker_epoch(const struct replicas *all)
+{
+    const struct image_broker *self =
+        all->image != NULL ? image_broker(all->image, all->config.broker_id) : NULL;
+    return self != NULL ? self->epoch : -1;
+}
+
 /* ---- the set ---- */
+
+static void set_default(int32_t *setting, int32_t value)
+{
+    if (*setting == 0) {
+        *setting = value;
+    }
+}
+
+static void set_defaults(struct replication_settings *settings)
+{
+    if (settings->lag_time_max_ms == 0) {
+        settings->lag_time_max_ms = 30000;
+    }
+    set_default(&settings->fetch_wait_max_ms, 500);
+    set_default(&settings->fetch_min_bytes, 1);
+    set_default(&settings->fetch_max_bytes, 1 << 20);
+    set_default(&settings->fetch_response_max_bytes, 10 << 20);
+    set_default(&settings->fetch_backoff_ms, 1000);
+    set_default(&settings->socket_timeout_ms, 30000);
+}
 
 struct replicas *replicas_new(struct env *env, struct log_dir **dirs, int dir_count,
                               const struct replicas_config *config)
@@ -498,7 +538,10 @@ struct replicas *replicas_new(struct env *env, struct log_dir **dirs, int dir_co
     all->dirs = dirs;
     all->dir_count = dir_count;
     all->config = *config;
+    set_defaults(&all->config.replication);
     list_init(&all->gone);
+    list_init(&all->fetchers);
+    isr_sender_init(all);
     env_post_init(&all->settled_post, on_settled_post);
     env_post_init(&all->closed_post, on_closed_post);
     all->tend.fire = on_tend;
@@ -557,6 +600,7 @@ void replicas_close(struct replicas *all, void (*done)(void *ctx), void *ctx)
     all->closed = done;
     all->closed_ctx = ctx;
     env_timer_cancel(all->env, &all->tend);
+    isr_sender_stop(all);
     struct replica *replica;
     struct replica *next;
     HASH_ITER(hh, all->by_key, replica, next)
@@ -593,6 +637,9 @@ void replicas_free(struct replicas *all)
         }
         replica_free(dropped);
     }
+    fetchers_stop(all);
+    isr_sender_stop(all);
+    image_free(all->image);
     env_timer_cancel(all->env, &all->tend);
     env_post_cancel(all->env, &all->settled_post);
     env_post_cancel(all->env, &all->closed_post);

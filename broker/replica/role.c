@@ -6,9 +6,10 @@
  * that fetches look again); the log fails (KAFKA_STORAGE_ERROR). */
 #include "broker/replica/replica_internal.h"
 #include "common/base/assert.h"
+#include "common/base/mem.h"
 #include "common/wire/kafka_error.h"
 
-static bool durable_topic(const struct replica *replica)
+bool replica_durable(const struct replica *replica)
 {
     return replica->settings.log.flush_messages == 1;
 }
@@ -16,10 +17,10 @@ static bool durable_topic(const struct replica *replica)
 int64_t replica_own_end(const struct replica *replica)
 {
     ASSERT(replica->log != NULL);
-    return durable_topic(replica) ? log_durable_end(replica->log) : log_end(replica->log);
+    return replica_durable(replica) ? log_durable_end(replica->log) : log_end(replica->log);
 }
 
-static int32_t effective_min_isr(const struct replica *replica)
+int32_t replica_min_isr(const struct replica *replica)
 {
     int32_t wanted = replica->settings.min_insync_replicas;
     return wanted < replica->replica_count ? wanted : replica->replica_count;
@@ -68,7 +69,7 @@ static void complete_appends(struct replica *replica)
         list_remove(node);
         list_push(&reached_all, node);
         append->log_start_offset = log_start(replica->log);
-        if (append->wait_high_watermark && replica->isr_count < effective_min_isr(replica)) {
+        if (append->wait_high_watermark && isr_maximal_count(replica) < replica_min_isr(replica)) {
             append->error = KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
         }
     }
@@ -79,15 +80,28 @@ static void complete_appends(struct replica *replica)
     }
 }
 
-static void advance_high_watermark(struct replica *replica)
+bool replica_advance_mark(struct replica *replica)
 {
-    if (!replica->leading || replica->isr_count < effective_min_isr(replica)) {
-        return;
+    if (!replica->leading || replica->isr.count < replica_min_isr(replica)) {
+        return false;
     }
-    int64_t end = replica_own_end(replica);
-    if (end > replica->high_watermark) {
+    int64_t end = followers_common_end(replica);
+    if (end <= replica->high_watermark) {
+        return false;
+    }
+    replica->high_watermark = end;
+    log_note_high_watermark(replica->log, end);
+    return true;
+}
+
+void replica_clamp_mark(struct replica *replica)
+{
+    int64_t end = log_end(replica->log);
+    if (replica->high_watermark > end) {
         replica->high_watermark = end;
-        log_note_high_watermark(replica->log, end);
+    }
+    if (replica->high_watermark < log_start(replica->log)) {
+        replica->high_watermark = log_start(replica->log);
     }
 }
 
@@ -96,23 +110,59 @@ void replica_advance(struct replica *replica)
     if (replica->state != REPLICA_ONLINE) {
         return;
     }
-    ASSERT(replica->high_watermark <= log_end(replica->log));
-    advance_high_watermark(replica);
+    if (replica->leading) {
+        ASSERT(replica->high_watermark <= log_end(replica->log));
+        (void)replica_advance_mark(replica);
+    } else {
+        replica_clamp_mark(replica); /* a cut may end lower than it was asked to */
+        follower_advance(replica);
+    }
     complete_appends(replica);
     replica_fire_watches(replica);
 }
 
-void replica_begin_leading(struct replica *replica)
+static void begin_leading(struct replica *replica)
 {
-    ASSERT(replica->state == REPLICA_ONLINE && replica->log != NULL);
-    if (replica->leader_id != replica->all->config.broker_id || replica->leading) {
-        return;
-    }
+    ASSERT(!replica->leading && replica->following.fetcher == NULL);
     log_begin_epoch(replica->log, replica->leader_epoch);
     replica->leading = true;
     replica->epoch_start = log_assigned_end(replica->log);
     replica->announce_leader = true;
+    followers_reset(replica);
     env_post(replica->all->env, &replica->news);
+}
+
+void replica_begin_role(struct replica *replica)
+{
+    ASSERT(replica->state == REPLICA_ONLINE && replica->log != NULL);
+    if (replica->leading || replica->following.fetcher != NULL) {
+        return; /* the epoch has begun */
+    }
+    if (replica->leader_id == replica->all->config.broker_id) {
+        begin_leading(replica);
+    } else {
+        follower_start(replica);
+    }
+}
+
+void replica_end_role(struct replica *replica)
+{
+    replica->leading = false;
+    follower_stop(replica);
+    followers_free(replica);
+    isr_take(replica, NULL, 0);
+}
+
+static void take_assignment(struct replica *replica, const struct image_partition *partition)
+{
+    size_t bytes = (size_t)partition->replicas.count * sizeof *replica->replica_ids;
+    mem_free(replica->replica_ids);
+    replica->replica_ids = mem_dup(partition->replicas.ids, bytes);
+    replica->replica_count = partition->replicas.count;
+    isr_take(replica, partition->isr.ids, partition->isr.count);
+    if (replica->leading) {
+        followers_keep(replica);
+    }
 }
 
 void replica_take_role(struct replica *replica, const struct image_partition *partition)
@@ -120,22 +170,25 @@ void replica_take_role(struct replica *replica, const struct image_partition *pa
     bool new_epoch = partition->leader_epoch != replica->leader_epoch;
     bool led = replica->leading;
     int32_t old_epoch = replica->leader_epoch;
+    if (!new_epoch && partition->partition_epoch <= replica->partition_epoch) {
+        return; /* the controller's answer to AlterPartition was quicker */
+    }
+    if (new_epoch) {
+        replica_end_role(replica);
+    }
     replica->leader_id = partition->leader;
     replica->leader_epoch = partition->leader_epoch;
     replica->partition_epoch = partition->partition_epoch;
-    replica->isr_count = partition->isr.count;
-    replica->replica_count = partition->replicas.count;
+    take_assignment(replica, partition);
     if (new_epoch) {
-        replica->leading = false;
         replica_fail_waits(replica, KAFKA_NOT_LEADER_OR_FOLLOWER);
     }
-    bool leads = partition->leader == replica->all->config.broker_id;
-    if (led && (new_epoch || !leads) && replica->all->config.lost_leadership != NULL) {
+    if (led && new_epoch && replica->all->config.lost_leadership != NULL) {
         replica->all->config.lost_leadership(replica->all->config.ctx, replica->topic,
                                              replica->key.partition, old_epoch);
     }
     if (replica->state == REPLICA_ONLINE) {
-        replica_begin_leading(replica);
+        replica_begin_role(replica);
         env_post(replica->all->env, &replica->news);
     }
 }
@@ -200,6 +253,11 @@ int32_t replica_leader_id(const struct replica *replica)
 int64_t replica_high_watermark(const struct replica *replica)
 {
     return replica->high_watermark;
+}
+
+int32_t replica_isr_count(const struct replica *replica)
+{
+    return replica->isr.count;
 }
 
 bool replica_high_watermark_known(const struct replica *replica)
