@@ -310,7 +310,12 @@ void log_truncate(struct log *log, int64_t offset)
 {
     ASSERT(log->state == LOG_OPEN || log->state == LOG_CLOSING);
     ASSERT(offset >= 0);
-    if (log->failed || offset >= log->assigned) {
+    if (log->failed) {
+        return;
+    }
+    if (offset >= log->assigned) {
+        /* An epoch that began here without a record is not the new leader's (KIP-101). */
+        log->epochs_dirty = epochs_truncate_end(&log->epochs, offset) || log->epochs_dirty;
         return;
     }
     offset = batch_start(log, offset);
