@@ -76,7 +76,11 @@ struct api_context {
     void (*answered)(void *ctx, struct request *request);
     void (*drop_connection)(void *ctx, struct request *request, const char *why);
     void *ctx;
+    struct list orphans; /* work under way for requests that are gone; list_init at the start */
 };
+
+/* Frees the orphans. For the owner, after a crash or a stop, when the logs are gone. */
+void api_forget(struct api_context *api);
 
 struct request {
     struct api_context *api;

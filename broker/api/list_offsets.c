@@ -25,14 +25,30 @@ struct lookup_part {
     struct list_offsets_response_partition *out;
 };
 
-/* Lookups under way may outlive the request (its client gone): the struct is freed by the last of
- * both. */
+/* Lookups under way may outlive the request (its client gone): the struct is freed with the last of
+ * them, or by api_forget after a crash. */
 struct list_offsets {
+    struct list orphan;      /* in api_context.orphans once cancelled */
     struct request *request; /* NULL when cancelled */
     struct list_offsets_response *response;
-    struct lookup_part **lookups;
+    struct lookup_part *parts; /* one for each partition asked for */
+    int32_t part_count;        /* of them in use */
     int32_t waiting;
 };
+
+static void whole_free(struct list_offsets *whole)
+{
+    list_remove(&whole->orphan);
+    mem_free(whole->parts);
+    mem_free(whole);
+}
+
+void api_forget(struct api_context *api)
+{
+    while (api->orphans.next != NULL && !list_empty(&api->orphans)) {
+        whole_free(CONTAINER_OF(api->orphans.next, struct list_offsets, orphan));
+    }
+}
 
 /* Versions below 4 cannot carry an epoch. */
 static void set_epoch(const struct request *request, struct list_offsets_response_partition *out,
@@ -55,13 +71,12 @@ static void on_found(struct log_lookup *lookup)
                                                                    : KAFKA_KAFKA_STORAGE_ERROR;
         }
     }
-    mem_free(part);
     if (--whole->waiting > 0) {
         return;
     }
     struct request *request = whole->request;
     const struct list_offsets_response *response = whole->response;
-    mem_free(whole);
+    whole_free(whole);
     if (request != NULL) {
         request_respond(request, response);
     }
@@ -71,12 +86,13 @@ static void on_cancel(struct request *request)
 {
     struct list_offsets *whole = request->state;
     whole->request = NULL;
+    list_push(&request->api->orphans, &whole->orphan);
 }
 
 static void start_lookup(struct list_offsets *whole, struct list_offsets_response_partition *out,
                          struct log *log, int64_t timestamp_ms, int64_t limit_offset)
 {
-    struct lookup_part *part = mem_zalloc(sizeof *part);
+    struct lookup_part *part = &whole->parts[whole->part_count++];
     part->whole = whole;
     part->out = out;
     part->lookup.timestamp_ms = timestamp_ms;
@@ -148,6 +164,12 @@ void api_list_offsets(struct request *request)
 {
     const struct list_offsets_request *body = request->body;
     struct list_offsets *whole = mem_zalloc(sizeof *whole);
+    list_init(&whole->orphan);
+    size_t total = 0;
+    for (int32_t i = 0; i < body->topics.count; i++) {
+        total += (size_t)body->topics.items[i].partitions.count;
+    }
+    whole->parts = mem_array(total, sizeof *whole->parts);
     whole->request = request;
     whole->response = api_response(request);
     whole->waiting = 1; /* our own hold while the loop runs */
@@ -166,7 +188,7 @@ void api_list_offsets(struct request *request)
     }
     if (--whole->waiting == 0) {
         const struct list_offsets_response *response = whole->response;
-        mem_free(whole);
+        whole_free(whole);
         request_respond(request, response);
     }
 }

@@ -82,6 +82,7 @@ void broker_free(struct broker *broker)
     for (int i = 0; i < broker->dir_count; i++) {
         log_dir_free(broker->dirs[i]);
     }
+    api_forget(&broker->api);
     env_post_cancel(broker->env, &broker->step);
     image_free(broker->image);
     mem_free(broker);

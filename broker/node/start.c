@@ -270,6 +270,7 @@ static void fill_api(struct broker *broker)
         .drop_connection = node_drop_connection,
         .ctx = broker,
     };
+    list_init(&broker->api.orphans);
 }
 
 static struct quorum_config quorum_config_of(struct broker *broker)

@@ -1,0 +1,465 @@
+/* A whole broker, spoken to in frames: every API at every version, order, and measure. */
+#include "common/base/mem.h"
+#include "tests/unit/node/desk.h"
+
+/* One request that asks for something, at any version. */
+static void fill(struct desk *d, int16_t key, int16_t version, void *request, struct arena *arena)
+{
+    static struct wire_str names[] = {{"t", 1}, {"nowhere", 7}};
+    static int32_t zero[] = {0};
+    switch (key) {
+    case WIRE_METADATA: {
+        struct metadata_request *r = request;
+        r->topics.count = 2;
+        r->topics.items = arena_array(arena, 2, sizeof *r->topics.items);
+        r->topics.items[0].name = names[0];
+        r->topics.items[1].name = names[1];
+        if (version >= 12) {
+            r->topics.items[1].name = WIRE_STR_NULL;
+            r->topics.items[1].topic_id = uuid_from_number(3);
+        }
+        break;
+    }
+    case WIRE_PRODUCE: {
+        struct produce_request *r = produce_of(arena, -1, 10);
+        r->topic_data.items[0].topic_id = version >= 13 ? d->topic_id : uuid_zero();
+        memcpy(request, r, sizeof *r);
+        break;
+    }
+    case WIRE_FETCH: {
+        struct fetch_request *r = fetch_of(arena, 0, 0, 1);
+        if (version >= 13) {
+            r->topics.items[0].topic_id = d->topic_id;
+            r->topics.items[0].topic = wire_str("");
+        }
+        memcpy(request, r, sizeof *r);
+        break;
+    }
+    case WIRE_LIST_OFFSETS: {
+        struct list_offsets_request *r = request;
+        r->replica_id = -1;
+        r->topics.count = 2;
+        r->topics.items = arena_array(arena, 2, sizeof *r->topics.items);
+        for (int i = 0; i < 2; i++) {
+            r->topics.items[i].name = names[i];
+            r->topics.items[i].partitions.count = 3;
+            r->topics.items[i].partitions.items =
+                arena_array(arena, 3, sizeof *r->topics.items[i].partitions.items);
+            for (int j = 0; j < 3; j++) {
+                static const int64_t times[] = {-1, -2, 500};
+                r->topics.items[i].partitions.items[j].current_leader_epoch = -1;
+                r->topics.items[i].partitions.items[j].timestamp = times[j];
+            }
+        }
+        break;
+    }
+    case WIRE_OFFSET_COMMIT: {
+        struct offset_commit_request *r = request;
+        r->group_id = wire_str("g");
+        r->topics.count = 1;
+        r->topics.items = arena_array(arena, 1, sizeof *r->topics.items);
+        if (version >= 10) {
+            r->topics.items[0].topic_id = d->topic_id;
+        }
+        r->topics.items[0].name = version >= 10 ? wire_str("") : names[0];
+        r->topics.items[0].partitions.count = 1;
+        r->topics.items[0].partitions.items =
+            arena_array(arena, 1, sizeof *r->topics.items[0].partitions.items);
+        r->topics.items[0].partitions.items[0].committed_offset = 4;
+        r->topics.items[0].partitions.items[0].committed_leader_epoch = -1;
+        break;
+    }
+    case WIRE_OFFSET_FETCH: {
+        struct offset_fetch_request *r = request;
+        if (version < 8) {
+            r->group_id = wire_str("g");
+            r->topics.count = 1;
+            r->topics.items = arena_array(arena, 1, sizeof *r->topics.items);
+            r->topics.items[0].name = names[0];
+            r->topics.items[0].partition_indexes.items = zero;
+            r->topics.items[0].partition_indexes.count = 1;
+            break;
+        }
+        r->groups.count = 2;
+        r->groups.items = arena_array(arena, 2, sizeof *r->groups.items);
+        for (int i = 0; i < 2; i++) {
+            r->groups.items[i].group_id = wire_str("g");
+            r->groups.items[i].member_id = WIRE_STR_NULL;
+            r->groups.items[i].member_epoch = -1;
+            r->groups.items[i].topics.count = -i;
+            r->groups.items[i].topics.items =
+                arena_array(arena, 1, sizeof *r->groups.items[i].topics.items);
+        }
+        break;
+    }
+    case WIRE_FIND_COORDINATOR: {
+        struct find_coordinator_request *r = request;
+        if (version < 4) {
+            r->key = names[0];
+        } else {
+            r->coordinator_keys.items = names;
+            r->coordinator_keys.count = 2;
+        }
+        break;
+    }
+    case WIRE_JOIN_GROUP: {
+        struct join_group_request *r = request;
+        r->group_id = wire_str("joined");
+        r->session_timeout_ms = 10000;
+        r->rebalance_timeout_ms = 1;
+        r->protocol_type = wire_str("consumer");
+        r->protocols.count = 1;
+        r->protocols.items = arena_array(arena, 1, sizeof *r->protocols.items);
+        r->protocols.items[0].name = wire_str("range");
+        break;
+    }
+    case WIRE_LEAVE_GROUP: {
+        struct leave_group_request *r = request;
+        r->group_id = wire_str("g");
+        if (version >= 3) {
+            r->members.count = 1;
+            r->members.items = arena_array(arena, 1, sizeof *r->members.items);
+            r->members.items[0].group_instance_id = WIRE_STR_NULL;
+        }
+        break;
+    }
+    case WIRE_DESCRIBE_GROUPS: {
+        struct describe_groups_request *r = request;
+        static struct wire_str groups[] = {{"g", 1}, {"joined", 6}, {"none", 4}};
+        r->groups.items = groups;
+        r->groups.count = 3;
+        break;
+    }
+    case WIRE_DELETE_GROUPS: {
+        struct delete_groups_request *r = request;
+        r->groups_names.items = names;
+        r->groups_names.count = 2;
+        break;
+    }
+    case WIRE_DESCRIBE_CONFIGS: {
+        struct describe_configs_request *r = request;
+        static const char *const resources[] = {"t", "1", "nowhere", "7"};
+        r->include_synonyms = version >= 1;
+        r->include_documentation = version >= 3;
+        r->resources.count = 4;
+        r->resources.items = arena_array(arena, 4, sizeof *r->resources.items);
+        for (int i = 0; i < 4; i++) {
+            r->resources.items[i].resource_type = i % 2 == 0 ? 2 : 4;
+            r->resources.items[i].resource_name = wire_str(resources[i]);
+            r->resources.items[i].configuration_keys.count = -1;
+        }
+        break;
+    }
+    case WIRE_DESCRIBE_LOG_DIRS: {
+        struct describe_log_dirs_request *r = request;
+        r->topics.count = -1;
+        break;
+    }
+    case WIRE_OFFSET_FOR_LEADER_EPOCH: {
+        struct offset_for_leader_epoch_request *r = request;
+        r->replica_id = -1;
+        r->topics.count = 1;
+        r->topics.items = arena_array(arena, 1, sizeof *r->topics.items);
+        r->topics.items[0].topic = names[0];
+        r->topics.items[0].partitions.count = 1;
+        r->topics.items[0].partitions.items =
+            arena_array(arena, 1, sizeof *r->topics.items[0].partitions.items);
+        r->topics.items[0].partitions.items[0].current_leader_epoch = -1;
+        break;
+    }
+    case WIRE_INIT_PRODUCER_ID:
+        ((struct init_producer_id_request *)request)->transactional_id = WIRE_STR_NULL;
+        break;
+    case WIRE_CREATE_TOPICS: {
+        struct create_topics_request *r = request;
+        r->timeout_ms = 5000;
+        r->topics.count = 2;
+        r->topics.items = arena_array(arena, 2, sizeof *r->topics.items);
+        for (int i = 0; i < 2; i++) {
+            r->topics.items[i].name =
+                i == 0 ? names[0] : wire_str(arena_printf(arena, "made-by-%d", version));
+            r->topics.items[i].num_partitions = 1;
+            r->topics.items[i].replication_factor = 1;
+        }
+        break;
+    }
+    case WIRE_DELETE_TOPICS: {
+        struct delete_topics_request *r = request;
+        r->timeout_ms = 5000;
+        if (version < 6) {
+            r->topic_names.items = &names[1];
+            r->topic_names.count = 1;
+        } else {
+            r->topics.count = 1;
+            r->topics.items = arena_array(arena, 1, sizeof *r->topics.items);
+            r->topics.items[0].name = names[1];
+        }
+        break;
+    }
+    case WIRE_DESCRIBE_QUORUM: {
+        struct describe_quorum_request *r = request;
+        r->topics.count = 1;
+        r->topics.items = arena_array(arena, 1, sizeof *r->topics.items);
+        r->topics.items[0].topic_name = wire_str("__cluster_metadata");
+        r->topics.items[0].partitions.count = 1;
+        r->topics.items[0].partitions.items =
+            arena_array(arena, 1, sizeof *r->topics.items[0].partitions.items);
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+/* Every version of every API, twice: as empty as the schema allows, and asking for something. */
+static void test_every_version(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(1, NULL);
+    struct line *l = line_new(d);
+    int count = 0;
+    const struct api_row *rows = api_table(&count);
+    for (int i = 0; i < count; i++) {
+        const struct wire_api *api = wire_api_of(rows[i].key);
+        for (int16_t v = wire_message_min(api->request); v <= wire_message_max(api->request); v++) {
+            for (int asks = 0; asks < 2; asks++) {
+                struct arena arena = {0};
+                void *request = request_new(api->key, &arena);
+                if (api->key == WIRE_FETCH) {
+                    ((struct fetch_request *)request)->replica_id = -1;
+                }
+                if (api->key == WIRE_PRODUCE) {
+                    ((struct produce_request *)request)->acks = 1;
+                }
+                if (asks) {
+                    fill(d, api->key, v, request, &arena);
+                }
+                line_ask(l, api->key, v, request, &arena);
+                arena_free(&arena);
+            }
+        }
+    }
+    line_free(l);
+    desk_free(d);
+}
+
+/* Answers leave in the order of the requests, also when a later one could be told sooner. */
+static void test_order(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(2, NULL);
+    struct line *l = line_new(d);
+    struct arena arena = {0};
+    int32_t parked = line_send(l, WIRE_FETCH, 12, fetch_of(&arena, 0, 3000, 1));
+    int32_t quick = line_send(l, WIRE_API_VERSIONS, 3, request_new(WIRE_API_VERSIONS, &arena));
+    desk_run(d, 1000);
+    assert_int_equal(l->got, 0);
+    line_take(l, WIRE_FETCH, 12, parked, &arena);
+    line_take(l, WIRE_API_VERSIONS, 3, quick, &arena);
+    arena_free(&arena);
+    line_free(l);
+    desk_free(d);
+}
+
+/* 64 unanswered requests, then reading stops; it goes on as they are answered. */
+static void test_measure(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(3, NULL);
+    struct line *l = line_new(d);
+    struct arena arena = {0};
+    int32_t first = line_send(l, WIRE_FETCH, 12, fetch_of(&arena, 0, 2000, 1));
+    for (int i = 1; i < 64; i++) {
+        line_send(l, WIRE_API_VERSIONS, 3, request_new(WIRE_API_VERSIONS, &arena));
+    }
+    /* The 65th would append, were it read. */
+    int32_t last = line_send(l, WIRE_PRODUCE, 9, produce_of(&arena, 1, 5));
+    desk_run(d, 1000);
+    assert_int_equal(l->got, 0); /* had it been read, its record would have woken the fetch */
+    struct fetch_response *r = line_take(l, WIRE_FETCH, 12, first, &arena);
+    assert_int_equal(r->responses.items[0].partitions.items[0].high_watermark, 0);
+    for (int i = 1; i < 64; i++) {
+        line_take(l, WIRE_API_VERSIONS, 3, first + i, &arena);
+    }
+    line_take(l, WIRE_PRODUCE, 9, last, &arena);
+    arena_free(&arena);
+    line_free(l);
+    desk_free(d);
+}
+
+static void test_metadata(void **state)
+{
+    (void)state;
+    static const char *const no_auto[] = {"auto.create.topics.enable=false", NULL};
+    struct desk *d = desk_new(4, no_auto);
+    struct line *l = line_new(d);
+    struct arena arena = {0};
+    struct metadata_request *r = request_new(WIRE_METADATA, &arena);
+    r->topics.count = -1;
+    struct metadata_response *out = line_ask(l, WIRE_METADATA, 13, r, &arena);
+    assert_int_equal(out->topics.count, 2); /* with __consumer_offsets */
+    assert_int_equal(out->brokers.count, 1);
+    assert_int_equal(out->controller_id, 1);
+    r->topics.count = 0;
+    out = line_ask(l, WIRE_METADATA, 13, r, &arena);
+    assert_int_equal(out->topics.count, 0);
+    out = line_ask(l, WIRE_METADATA, 0, r, &arena);
+    assert_int_equal(out->topics.count, 2);
+    /* By id; named twice is told once; names that cannot be; nothing is made. */
+    r->topics.count = 6;
+    r->topics.items = arena_array(&arena, 6, sizeof *r->topics.items);
+    r->topics.items[0].topic_id = d->topic_id;
+    r->topics.items[0].name = WIRE_STR_NULL;
+    r->topics.items[1].topic_id = uuid_from_number(9);
+    r->topics.items[1].name = WIRE_STR_NULL;
+    r->topics.items[2].name = wire_str("t");
+    r->topics.items[3].name = wire_str("a b");
+    r->topics.items[4].name = wire_str("absent");
+    r->topics.items[5].name = wire_str("t");
+    out = line_ask(l, WIRE_METADATA, 12, r, &arena);
+    assert_int_equal(out->topics.count, 4);
+    assert_true(wire_str_is(out->topics.items[0].name, "t"));
+    assert_int_equal(out->topics.items[1].error_code, KAFKA_UNKNOWN_TOPIC_ID);
+    assert_int_equal(out->topics.items[1].name.size, -1);
+    assert_int_equal(out->topics.items[2].error_code, KAFKA_INVALID_TOPIC_EXCEPTION);
+    assert_int_equal(out->topics.items[3].error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    assert_int_equal(out->topics.items[3].topic_authorized_operations, INT32_MIN);
+    /* Versions 10 and 11 cannot answer by id: refused, not our end. */
+    out = line_ask(l, WIRE_METADATA, 10, r, &arena);
+    assert_int_equal(out->topics.items[0].error_code, KAFKA_INVALID_REQUEST);
+    assert_int_equal(out->topics.items[0].name.size, 0);
+    desk_run(d, 1000);
+    r->topics.count = -1;
+    out = line_ask(l, WIRE_METADATA, 13, r, &arena);
+    assert_int_equal(out->topics.count, 2);
+    arena_free(&arena);
+    line_free(l);
+    desk_free(d);
+}
+
+static void test_auto_create(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(5, NULL);
+    struct line *l = line_new(d);
+    struct arena arena = {0};
+    struct metadata_request *r = request_new(WIRE_METADATA, &arena);
+    r->topics.count = 1;
+    r->topics.items = arena_array(&arena, 1, sizeof *r->topics.items);
+    r->topics.items[0].name = wire_str("fresh");
+    r->allow_auto_topic_creation = false;
+    struct metadata_response *out = line_ask(l, WIRE_METADATA, 9, r, &arena);
+    desk_run(d, 500);
+    out = line_ask(l, WIRE_METADATA, 9, r, &arena);
+    assert_int_equal(out->topics.items[0].error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    r->allow_auto_topic_creation = true;
+    line_ask(l, WIRE_METADATA, 9, r, &arena);
+    desk_run(d, 500);
+    out = line_ask(l, WIRE_METADATA, 9, r, &arena);
+    assert_int_equal(out->topics.items[0].error_code, 0);
+    assert_int_equal(out->topics.items[0].partitions.count, 1);
+    arena_free(&arena);
+    line_free(l);
+    desk_free(d);
+}
+
+/* Text of a client's in an answer's words, and resources named again and again. */
+static void test_describe_configs(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(6, NULL);
+    struct line *l = line_new(d);
+    struct arena arena = {0};
+    struct describe_configs_request *r = request_new(WIRE_DESCRIBE_CONFIGS, &arena);
+    char *name = arena_alloc(&arena, 32768);
+    memset(name, '9', 32767);
+    struct wire_str names[] = {wire_str(name), wire_str("1"), wire_str("1"), wire_str("t"),
+                               wire_str("t")};
+    r->resources.count = 5;
+    r->resources.items = arena_array(&arena, 5, sizeof *r->resources.items);
+    for (int i = 0; i < 5; i++) {
+        r->resources.items[i].resource_type = i < 3 ? 4 : 2;
+        r->resources.items[i].resource_name = names[i];
+        r->resources.items[i].configuration_keys.count = -1;
+    }
+    struct describe_configs_response *out = line_ask(l, WIRE_DESCRIBE_CONFIGS, 4, r, &arena);
+    assert_int_equal(out->results.items[0].error_code, KAFKA_INVALID_REQUEST);
+    assert_int_equal(out->results.items[1].error_code, 0);
+    assert_true(out->results.items[1].configs.count > 50);
+    assert_int_equal(out->results.items[1].error_message.size, -1);
+    assert_int_equal(out->results.items[2].error_code, KAFKA_INVALID_REQUEST);
+    assert_int_equal(out->results.items[3].error_code, 0);
+    assert_true(out->results.items[3].configs.count > 10);
+    assert_int_equal(out->results.items[4].configs.count, 0);
+    arena_free(&arena);
+    line_free(l);
+    desk_free(d);
+}
+
+/* KIP-511: an ApiVersions of the future is told what there is, in version 0. */
+static void test_future(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(7, NULL);
+    struct line *l = line_new(d);
+    static const uint8_t frame[] = {0, 0, 0, 14, 0, 18, 0, 99, 0, 0, 0, 7, 0, 1, 'x', 1, 2, 3};
+    struct buf *buf = buf_copy(frame, sizeof frame);
+    struct env_piece piece = {.bytes = slice_of(buf, 0, buf->size)};
+    struct arena arena = {0};
+    env_send(sim_node_env(d->client), l->conn, &piece, 1);
+    buf_unref(buf);
+    struct api_versions_response *out = line_take(l, WIRE_API_VERSIONS, 0, 7, &arena);
+    assert_int_equal(out->error_code, KAFKA_UNSUPPORTED_VERSION);
+    assert_int_equal(out->api_keys.count, 1);
+    assert_int_equal(out->api_keys.items[0].api_key, WIRE_API_VERSIONS);
+    /* A stranger than that is not answered. */
+    static const uint8_t odd[] = {0, 0, 0, 10, 3, 18, 0, 1, 0, 0, 0, 7, 0, 0};
+    buf = buf_copy(odd, sizeof odd);
+    piece = (struct env_piece){.bytes = slice_of(buf, 0, buf->size)};
+    env_send(sim_node_env(d->client), l->conn, &piece, 1);
+    buf_unref(buf);
+    desk_run(d, 100);
+    assert_true(l->closed);
+    arena_free(&arena);
+    line_free(l);
+    desk_free(d);
+}
+
+/* A clean stop with requests parked. */
+static void test_stop(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(8, NULL);
+    struct line *l = line_new(d);
+    struct arena arena = {0};
+    line_send(l, WIRE_FETCH, 12, fetch_of(&arena, 0, 30000, 1));
+    desk_run(d, 100);
+    broker_stop(d->broker);
+    desk_run(d, 5000);
+    assert_true(d->stopped);
+    assert_true(l->closed);
+    arena_free(&arena);
+    line_free(l);
+    desk_free(d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_version),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_measure),
+        cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_auto_create),
+        cmocka_unit_test(test_describe_configs),
+        cmocka_unit_test(test_future),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_fetch_waits),
+        cmocka_unit_test(test_fetch_limits),
+        cmocka_unit_test(test_fetch_refusals),
+        cmocka_unit_test(test_fetch_slow_read),
+        cmocka_unit_test(test_dropped_while_parked),
+        cmocka_unit_test(test_list_offsets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
