@@ -108,6 +108,9 @@ static enum err locate(struct read_task *t, struct env_fs *fs)
         }
         t->size += (int64_t)found.batch.size;
         t->next_offset = last_offset + 1;
+        if (t->next_offset >= t->limit_offset) {
+            break; /* what follows may be on its way to the file still */
+        }
     }
     scan_free(&scan);
     t->beyond = t->at < 0;
