@@ -104,8 +104,17 @@ struct buf *quorum_leader_change_batch(const struct quorum *quorum, int64_t time
     for (int32_t i = 0; i < quorum->config.voter_count; i++) {
         put_voter(&value, quorum->config.voters[i].id);
     }
-    wire_put_uvarint(&value, 2); /* granted by: itself */
-    put_voter(&value, quorum->config.node_id);
+    uint64_t granted = 0;
+    for (int32_t i = 0; i < quorum->config.voter_count; i++) {
+        granted += quorum->peers[i].ballot == BALLOT_GRANTED;
+    }
+    ASSERT(2 * granted > (uint64_t)quorum->config.voter_count);
+    wire_put_uvarint(&value, granted + 1);
+    for (int32_t i = 0; i < quorum->config.voter_count; i++) {
+        if (quorum->peers[i].ballot == BALLOT_GRANTED) {
+            put_voter(&value, quorum->peers[i].voter.id);
+        }
+    }
     wire_put_uvarint(&value, 0);
 
     struct wire_out out = {0};

@@ -1,8 +1,10 @@
-/* What a leader does: append, and find out what is committed. */
+/* What a leader does: append, find out what is committed, say that it leads and that it does no
+ * more. */
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "broker/quorum/quorum_internal.h"
+#include "common/wire/messages.h"
 
 /* Queues the batch (whose reference it takes over) and remembers it until it has been delivered. */
 static enum err append_batch(struct quorum *quorum, struct buf *buf, int64_t *last_offset,
@@ -96,12 +98,167 @@ void quorum_lead_advance(struct quorum *quorum)
     }
     qsort(ends, (size_t)count, sizeof ends[0], descending);
     int64_t end = ends[count / 2]; /* at least a majority has everything below it */
+    int64_t written = log_end(quorum->log);
+    end = end < written ? end : written;
     /* Raft, figure 8: entries of earlier epochs count only once one of this epoch does. */
     if (end <= quorum->epoch_start_offset || end <= quorum->high_watermark) {
         return;
     }
-    ASSERT(end <= log_end(quorum->log));
     quorum->high_watermark = end;
     log_note_high_watermark(quorum->log, end);
     quorum_deliver_wake(quorum);
+    quorum_serve_parked(quorum);
+}
+
+/* ---- towards the voters ---- */
+
+static void count_fetched(struct quorum *quorum)
+{
+    int32_t fetched = 1; /* itself */
+    for (int32_t i = 0; i < quorum->config.voter_count; i++) {
+        fetched += quorum->peers[i].fetched;
+    }
+    if (fetched <= quorum->config.voter_count / 2) {
+        return;
+    }
+    for (int32_t i = 0; i < quorum->config.voter_count; i++) {
+        quorum->peers[i].fetched = false;
+    }
+    quorum->deadline_ms =
+        env_now_ms(quorum->env) + (int64_t)quorum->config.fetch_timeout_ms * 3 / 2;
+}
+
+void quorum_lead_fetched(struct quorum *quorum, struct quorum_peer *peer, int64_t offset)
+{
+    ASSERT(quorum->role == QUORUM_LEADER && peer->voter.id != quorum->config.node_id);
+    peer->end_offset = offset;
+    peer->fetched = true;
+    peer->last_fetch_ms = env_wall_ms(quorum->env);
+    if (offset >= log_end(quorum->log)) {
+        peer->last_caught_up_ms = peer->last_fetch_ms;
+    }
+    peer->retry_at_ms = env_now_ms(quorum->env) + quorum->config.fetch_timeout_ms / 2;
+    count_fetched(quorum);
+    quorum_lead_advance(quorum);
+}
+
+static void announce(struct quorum *quorum, struct quorum_peer *peer)
+{
+    struct begin_quorum_epoch_request_partition partition = {
+        .voter_directory_id = peer->voter.directory_id,
+        .leader_id = quorum->config.node_id,
+        .leader_epoch = quorum->now.epoch,
+    };
+    struct begin_quorum_epoch_request_topic topic = {.topic_name = wire_str(QUORUM_TOPIC)};
+    topic.partitions.items = &partition;
+    topic.partitions.count = 1;
+    const struct quorum_peer *self = quorum_peer_of(quorum, quorum->config.node_id);
+    struct begin_quorum_epoch_request_leader_endpoint endpoint = {
+        .name = wire_str(quorum->config.listener),
+        .host = wire_str(self->voter.host),
+        .port = self->voter.port,
+    };
+    struct begin_quorum_epoch_request request;
+    wire_defaults(&wire_begin_quorum_epoch_request, &request);
+    request.cluster_id = wire_str(quorum->config.cluster_id);
+    request.voter_id = peer->voter.id;
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    request.leader_endpoints.items = &endpoint;
+    request.leader_endpoints.count = 1;
+    quorum_send(quorum, peer, API_BEGIN_QUORUM_EPOCH, 0, 1, &request);
+}
+
+void quorum_lead_announce(struct quorum *quorum)
+{
+    for (int32_t i = 0; quorum->role == QUORUM_LEADER && i < quorum->config.voter_count; i++) {
+        if (quorum_may_send(quorum, &quorum->peers[i])) {
+            announce(quorum, &quorum->peers[i]);
+        }
+    }
+}
+
+void quorum_announce_answered(struct quorum *quorum, struct quorum_peer *peer,
+                              const void *response)
+{
+    const struct begin_quorum_epoch_response *begun = response;
+    if (begun->error_code != 0 || begun->topics.count != 1 ||
+        begun->topics.items[0].partitions.count != 1) {
+        return;
+    }
+    const struct begin_quorum_epoch_response_partition *partition =
+        begun->topics.items[0].partitions.items;
+    if (!quorum_answer_common(quorum, partition->error_code, partition->leader_id,
+                              partition->leader_epoch) &&
+        partition->error_code == 0 && quorum->role == QUORUM_LEADER) {
+        /* Not again for a while, unless it does not come to fetch. */
+        peer->retry_at_ms = env_now_ms(quorum->env) + quorum->config.fetch_timeout_ms / 2;
+    }
+}
+
+static void renounce(struct quorum *quorum, struct quorum_peer *peer)
+{
+    /* The voters that have most come first. */
+    struct end_quorum_epoch_request_preferred_candidate candidates[QUORUM_VOTERS_MAX];
+    int32_t successors[QUORUM_VOTERS_MAX];
+    int64_t ends[QUORUM_VOTERS_MAX];
+    int32_t count = 0;
+    for (int32_t i = 0; i < quorum->config.voter_count; i++) {
+        const struct quorum_peer *other = &quorum->peers[i];
+        if (other->voter.id == quorum->config.node_id) {
+            continue;
+        }
+        int32_t at = count++;
+        for (; at > 0 && ends[at - 1] < other->end_offset; at--) {
+            ends[at] = ends[at - 1];
+            successors[at] = successors[at - 1];
+            candidates[at] = candidates[at - 1];
+        }
+        ends[at] = other->end_offset;
+        successors[at] = other->voter.id;
+        candidates[at].candidate_id = other->voter.id;
+        candidates[at].candidate_directory_id = other->voter.directory_id;
+    }
+    struct end_quorum_epoch_request_partition partition = {
+        .leader_id = quorum->config.node_id,
+        .leader_epoch = quorum->now.epoch,
+    };
+    partition.preferred_successors.items = successors;
+    partition.preferred_successors.count = count;
+    partition.preferred_candidates.items = candidates;
+    partition.preferred_candidates.count = count;
+    struct end_quorum_epoch_request_topic topic = {.topic_name = wire_str(QUORUM_TOPIC)};
+    topic.partitions.items = &partition;
+    topic.partitions.count = 1;
+    struct end_quorum_epoch_request request;
+    wire_defaults(&wire_end_quorum_epoch_request, &request);
+    request.cluster_id = wire_str(quorum->config.cluster_id);
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    quorum_send(quorum, peer, API_END_QUORUM_EPOCH, 0, 1, &request);
+}
+
+void quorum_lead_renounce(struct quorum *quorum)
+{
+    for (int32_t i = 0; quorum->role == QUORUM_RESIGNED && i < quorum->config.voter_count; i++) {
+        struct quorum_peer *peer = &quorum->peers[i];
+        if (!peer->told && quorum_may_send(quorum, peer)) {
+            renounce(quorum, peer);
+        }
+    }
+}
+
+void quorum_renounce_answered(struct quorum *quorum, struct quorum_peer *peer,
+                              const void *response)
+{
+    const struct end_quorum_epoch_response *ended = response;
+    if (ended->error_code != 0 || ended->topics.count != 1 ||
+        ended->topics.items[0].partitions.count != 1) {
+        return;
+    }
+    const struct end_quorum_epoch_response_partition *partition =
+        ended->topics.items[0].partitions.items;
+    peer->told = true;
+    (void)quorum_answer_common(quorum, partition->error_code, partition->leader_id,
+                               partition->leader_epoch);
 }

@@ -14,8 +14,11 @@ struct uuid quorum_topic_id(void)
 
 static void log_written(void *ctx, struct log *log)
 {
-    (void)ctx;
-    (void)log; /* readers come with fetching voters; the durable end is what counts here */
+    struct quorum *quorum = ctx;
+    ASSERT(log == quorum->log);
+    if (!quorum->closing) {
+        quorum_serve_parked(quorum);
+    }
 }
 
 static void log_durable(void *ctx, struct log *log)
@@ -23,6 +26,8 @@ static void log_durable(void *ctx, struct log *log)
     struct quorum *quorum = ctx;
     ASSERT(log == quorum->log);
     quorum_lead_advance(quorum);
+    quorum_follow_advance(quorum);
+    quorum_step(quorum);
 }
 
 static void log_broke(void *ctx, struct log *log, enum err error, const struct err_text *text)
@@ -86,13 +91,25 @@ struct quorum *quorum_open(struct env *env, struct log_dir *dir, const struct qu
     quorum->now = (struct quorum_state){0, -1, -1};
     quorum->durable = quorum->now;
     quorum->high_watermark = -1;
+    quorum->leader_watermark = -1;
+    quorum->deadline_ms = INT64_MAX;
     quorum->epoch_start_offset = -1;
     quorum->told_leader = -1;
     quorum->told_epoch = -1;
     quorum->active_epoch = -1;
     for (int32_t i = 0; i < config->voter_count; i++) {
-        quorum->peers[i] = (struct quorum_peer){config->voters[i], -1, -1, -1};
+        quorum->peers[i] = (struct quorum_peer){.voter = config->voters[i],
+                                                .end_offset = -1,
+                                                .last_fetch_ms = -1,
+                                                .last_caught_up_ms = -1};
     }
+    if (quorum->config.request_timeout_ms <= 0) {
+        quorum->config.request_timeout_ms = 2000;
+    }
+    if (quorum->config.retry_backoff_ms <= 0) {
+        quorum->config.retry_backoff_ms = 20;
+    }
+    quorum_calls_init(quorum);
     quorum_deliver_init(quorum);
     struct log_config log_config = metadata_log_config();
     struct uuid id = quorum_topic_id();
@@ -125,9 +142,11 @@ static void close_posted(struct env_post *post)
 void quorum_close_step(struct quorum *quorum)
 {
     ASSERT(quorum->closing);
-    if (quorum->log_opening || quorum->reading || quorum->store.busy) {
+    if (quorum->log_opening || quorum->reading || quorum->store.busy ||
+        quorum_calls_busy(quorum) || quorum->close_begun) {
         return;
     }
+    quorum->close_begun = true;
     quorum_store_close(quorum);
     if (quorum->log_ready) {
         log_close(quorum->log, log_closed, quorum);
@@ -140,11 +159,17 @@ void quorum_close_step(struct quorum *quorum)
 void quorum_close(struct quorum *quorum, void (*done)(void *ctx), void *ctx)
 {
     ASSERT(!quorum->closing);
+    if (quorum->role == QUORUM_LEADER && quorum_has_others(quorum)) {
+        quorum_step_down(quorum, "it stops"); /* EndQuorumEpoch leaves here */
+    }
     quorum->closing = true;
     quorum->closed = done;
     quorum->closed_ctx = ctx;
     quorum->role = QUORUM_RESIGNED;
-    env_timer_cancel(quorum->env, &quorum->election);
+    quorum_send_forget(quorum);
+    quorum_serve_end_all(quorum);
+    quorum_calls_refuse(quorum);
+    env_timer_cancel(quorum->env, &quorum->timer);
     env_post_cancel(quorum->env, &quorum->pump);
     quorum_own_clear(quorum);
     if (quorum->reading && log_read_cancel(&quorum->read)) {
@@ -158,7 +183,7 @@ void quorum_free(struct quorum *quorum)
     if (quorum == NULL) {
         return;
     }
-    env_timer_cancel(quorum->env, &quorum->election);
+    env_timer_cancel(quorum->env, &quorum->timer);
     env_post_cancel(quorum->env, &quorum->pump);
     quorum_own_clear(quorum);
     buf_unref(quorum->chunk);
@@ -166,6 +191,7 @@ void quorum_free(struct quorum *quorum)
     if (quorum->log != NULL) {
         log_free(quorum->log);
     }
+    quorum_calls_free(quorum);
     mem_free(quorum);
 }
 
@@ -181,7 +207,8 @@ const char *quorum_role_name(enum quorum_role role)
 {
     static const char *const names[] = {
         [QUORUM_OPENING] = "opening",   [QUORUM_UNATTACHED] = "unattached",
-        [QUORUM_VOTED] = "voted",       [QUORUM_CANDIDATE] = "candidate",
+        [QUORUM_VOTED] = "voted",       [QUORUM_PROSPECTIVE] = "prospective",
+        [QUORUM_CANDIDATE] = "candidate",
         [QUORUM_LEADER] = "leader",     [QUORUM_FOLLOWER] = "follower",
         [QUORUM_RESIGNED] = "resigned",
     };

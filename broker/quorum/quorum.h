@@ -1,12 +1,20 @@
-/* quorum: KRaft (KIP-595, KIP-630, KIP-853, KIP-996) over the log __cluster_metadata-0.
+/* quorum: KRaft (KIP-595, KIP-996) over the log __cluster_metadata-0.
  *
  * It elects, replicates and commits; it knows nothing of what the records mean. News goes up
  * through quorum_events, each in a turn of its own, in the order of the log.
  *
- * SAFETY. quorum-state is synced before a vote is answered and before leadership takes effect. No
- * leader keeps its epoch across a restart. A leader counts itself at its durable end, and moves the
- * high watermark only by entries of its own epoch, the first of which is its LeaderChange record.
- * Only what is below the high watermark is ever delivered. */
+ * SAFETY. quorum-state is synced before a vote is asked for or answered and before leadership takes
+ * effect. No leader keeps its epoch across a restart. A leader counts itself at its durable end,
+ * and a voter where its Fetch says, which is the voter's durable end; it moves the high watermark
+ * only by entries of its own epoch, the first of which is its LeaderChange record. Only what is
+ * below the high watermark is ever delivered, and nothing below it is ever cut off.
+ *
+ * A WIPED DISK. A voter without quorum-state, in a set of several, has no memory of what it
+ * promised. It neither votes nor stands until every other voter has been heard with an empty log
+ * (a new cluster) or it holds durably all that is below a leader's high watermark. Its pre-votes go
+ * out meanwhile: they bind nobody and are how empty voters hear of each other.
+ *
+ * PEERS. The room has no socket: requests go out by quorum_peers, come in by quorum_submit. */
 #ifndef BROKER_QUORUM_QUORUM_H
 #define BROKER_QUORUM_QUORUM_H
 
@@ -37,6 +45,24 @@ struct quorum_voter {
 
 enum { QUORUM_VOTERS_MAX = 15 };
 
+/* A request for a voter's controller listener. */
+struct quorum_send {
+    uint64_t token; /* names it in quorum_answered */
+    int32_t to;     /* a voter's id, never our own */
+    int16_t api_key;
+    int16_t min_version; /* any of these will do */
+    int16_t max_version;
+    const void *body; /* struct NAME_request; good during the call */
+    int64_t timeout_ms;
+};
+
+struct quorum_peers {
+    /* The answer, or a failure, comes once by quorum_answered, in a later turn. One that is no
+     * longer waited for is dropped there. Must not call back. */
+    void (*send)(void *ctx, const struct quorum_send *send);
+    void *ctx;
+};
+
 struct quorum_config {
     int32_t node_id;
     struct uuid directory_id;
@@ -44,17 +70,21 @@ struct quorum_config {
     char listener[64]; /* the controller listener's name, for DescribeQuorum's nodes */
     struct quorum_voter voters[QUORUM_VOTERS_MAX];
     int32_t voter_count;
+    struct quorum_peers peers;   /* a lone voter needs none */
     int32_t election_timeout_ms; /* controller.quorum.election.timeout.ms */
     int32_t fetch_timeout_ms;    /* controller.quorum.fetch.timeout.ms */
     int32_t election_backoff_max_ms;
+    int32_t request_timeout_ms; /* controller.quorum.request.timeout.ms; 0 = 2000 */
+    int32_t retry_backoff_ms;   /* controller.quorum.retry.backoff.ms; 0 = 20 */
     uint32_t replay_chunk_bytes; /* read and delivered in one turn; 0 = 64 KiB */
 };
 
-/* KafkaRaftClient's states. */
+/* KafkaRaftClient's states. A node that is no voter is unattached or a follower. */
 enum quorum_role {
     QUORUM_OPENING,
     QUORUM_UNATTACHED,
-    QUORUM_VOTED,
+    QUORUM_VOTED,       /* unattached, its vote of this epoch given */
+    QUORUM_PROSPECTIVE, /* asks whether it could win, before it raises the epoch (KIP-996) */
     QUORUM_CANDIDATE,
     QUORUM_LEADER,
     QUORUM_FOLLOWER,
@@ -92,7 +122,8 @@ struct quorum_events {
  */
 struct quorum *quorum_open(struct env *env, struct log_dir *dir, const struct quorum_config *config,
                            const struct quorum_events *events, void *ctx);
-/* Steps down, closes the log. `done` in a later turn; no event follows. */
+/* Steps down (a leader sends EndQuorumEpoch and waits for no answer), answers what is parked,
+ * closes the log. `done` in a later turn; no event follows. */
 void quorum_close(struct quorum *quorum, void (*done)(void *ctx), void *ctx);
 /* Memory only: after close, after a failed opening, or in a crash. */
 void quorum_free(struct quorum *quorum);
@@ -115,6 +146,33 @@ enum err quorum_append(struct quorum *quorum, int32_t epoch, const struct quorum
 int64_t quorum_next_offset(const struct quorum *quorum);
 /* Steps down on the caller's wish (a decision failed half way, a controlled stop). */
 void quorum_resign(struct quorum *quorum, int32_t epoch, const char *why);
+
+/* ---- peers ------------------------------------------------------------------------------------
+ */
+
+/* `response` (struct NAME_response of the request sent) is read during the call; NULL with an
+ * error. ERR_REFUSED says that the voter's process is gone: a follower of it stands at once.
+ * ERR_UNSUPPORTED says that there is no common version. Not from within quorum_peers.send. */
+void quorum_answered(struct quorum *quorum, uint64_t token, enum err error, const void *response);
+
+/* Vote, BeginQuorumEpoch, EndQuorumEpoch, and Fetch of __cluster_metadata. In the caller's memory,
+ * in place until `done` or quorum_cancel. Authorisation is the caller's. */
+struct quorum_call {
+    int16_t api_key;
+    int16_t version;
+    const void *request; /* struct NAME_request; read within quorum_submit only */
+    void *response;      /* struct NAME_response; filled, defaults included, when `done` comes */
+    struct arena *arena; /* for what `response` points at */
+    struct buf *records; /* what a Fetch response's records lie in: the caller's reference from
+                          * `done` on; NULL when there are none */
+    /* Once, in a later turn. May submit; must not free the quorum. */
+    void (*done)(struct quorum_call *call);
+    void *waiting; /* the quorum's */
+};
+
+void quorum_submit(struct quorum *quorum, struct quorum_call *call);
+/* `done` will not come (the asker is gone). Harmless after `done`. */
+void quorum_cancel(struct quorum *quorum, struct quorum_call *call);
 
 /* ---- looking ----------------------------------------------------------------------------------
  */

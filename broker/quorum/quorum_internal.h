@@ -1,8 +1,11 @@
 /* Inside room quorum: the state machine's data.
  *
- * Files: quorum.c (life and looking), state.c (roles, elections, what must be durable first),
- * lead.c (appending, high watermark), deliver.c (news upward), store.c (the quorum-state file),
- * batch.c (record batches), describe.c. */
+ * Files: quorum.c (life and looking), state.c (roles and what moves between them), step.c (what is
+ * due now, and the timer), elect.c (votes asked for), vote.c (Vote, BeginQuorumEpoch,
+ * EndQuorumEpoch served), lead.c (appending, high watermark, duties of a leader), serve.c (Fetch
+ * served), follow.c (Fetch asked), send.c (requests out, answers in), calls.c (requests in, answers
+ * out), deliver.c (news upward), store.c (the quorum-state file), batch.c (record batches),
+ * describe.c. */
 #ifndef BROKER_QUORUM_QUORUM_INTERNAL_H
 #define BROKER_QUORUM_QUORUM_INTERNAL_H
 
@@ -10,12 +13,24 @@
 #include "common/base/assert.h"
 #include "common/base/list.h"
 #include "common/base/mem.h"
+#include "common/wire/wire.h"
 
 enum {
     QUORUM_BATCH_BYTES_MAX = 8 << 20,
     QUORUM_REPLAY_CHUNK_BYTES = 64 << 10,
     QUORUM_BATCH_HEADER_BYTES = 61,
-    QUORUM_STATE_BYTES_MAX = 64 << 10
+    QUORUM_STATE_BYTES_MAX = 64 << 10,
+    QUORUM_FETCH_BYTES = 1 << 20,
+    QUORUM_FETCH_WAIT_MS = 500,
+    QUORUM_BACKOFF_BASE_MS = 50
+};
+
+/* Keys of the APIs that quorums speak. */
+enum {
+    API_FETCH = 1,
+    API_VOTE = 52,
+    API_BEGIN_QUORUM_EPOCH = 53,
+    API_END_QUORUM_EPOCH = 54
 };
 
 /* What quorum-state says: an election's outcome as far as this node knows it. */
@@ -25,7 +40,8 @@ struct quorum_state {
     int32_t voted_id;  /* -1 none */
 };
 
-/* One file operation on quorum-state; a newer state waits until it is done. */
+/* One file operation on quorum-state; a newer state waits until it is done. Every state written has
+ * a number: what must not happen before a state is durable waits for its number. */
 struct quorum_store {
     struct env_job job;
     struct quorum *quorum;
@@ -34,7 +50,8 @@ struct quorum_store {
     bool busy;
     bool reading;
     struct quorum_state writing; /* what the running write holds */
-    bool again;                  /* the state moved on meanwhile */
+    uint64_t writing_number;
+    bool again; /* the state moved on meanwhile */
     struct bytes content;        /* read, or to be written */
     enum err error;
     struct err_text text;
@@ -48,11 +65,42 @@ struct quorum_own_batch {
     int64_t last_offset;
 };
 
+enum quorum_ballot { BALLOT_OPEN, BALLOT_GRANTED, BALLOT_REFUSED };
+
+/* A voter, ourselves among them. */
 struct quorum_peer {
     struct quorum_voter voter;
-    int64_t end_offset; /* -1: not known */
-    int64_t last_fetch_ms;
-    int64_t last_caught_up_ms;
+    /* As its leader sees it. */
+    int64_t end_offset;        /* -1: not known */
+    int64_t last_fetch_ms;     /* wall */
+    int64_t last_caught_up_ms; /* wall */
+    bool fetched;              /* since the majority was last counted */
+    bool told;                 /* EndQuorumEpoch answered */
+    /* As one who stands sees it. */
+    enum quorum_ballot ballot;
+    bool heard_empty; /* it asked for a vote with an empty log */
+    /* The request it has not answered: 0 none. */
+    uint64_t token;
+    int16_t api_key;
+    bool pre_vote;
+    int64_t retry_at_ms;
+};
+
+/* A call that cannot be answered yet, or whose answer is on its way up. */
+struct quorum_waiting {
+    struct list node; /* quorum->parked, ->unsynced or ->answered */
+    struct quorum *quorum;
+    struct quorum_call *call;
+    struct buf *records;      /* of the answer */
+    uint64_t state_number;    /* unsynced: of the state that must be durable first */
+    /* A parked Fetch. */
+    int32_t epoch;
+    int64_t fetch_offset;
+    int64_t known_high_watermark; /* what the asker has; INT64_MAX: it cannot say */
+    uint32_t max_bytes;
+    int64_t until_ms;
+    bool reading;
+    struct log_read read;
 };
 
 struct quorum {
@@ -66,18 +114,38 @@ struct quorum {
     bool log_opening;
     bool log_ready;
     bool state_ready;
-    bool broken; /* failed for good */
+    bool was_stored; /* quorum-state was there */
+    bool broken;     /* failed for good */
     bool closing;
+    bool close_begun; /* nothing is waited for any more */
     void (*closed)(void *ctx);
     void *closed_ctx;
 
     enum quorum_role role;
     struct quorum_state now;     /* in memory */
     struct quorum_state durable; /* on disk */
+    uint64_t now_number;
+    uint64_t durable_number;
     struct quorum_store store;
     struct quorum_peer peers[QUORUM_VOTERS_MAX];
+    bool proven;                /* may vote and stand: see "A wiped disk" */
+    bool won;                   /* a candidate that has its majority; it leads once that is durable */
+    bool lost;                  /* a candidate that waits before it tries again */
+    bool fetched;               /* a follower that has heard from its leader */
+    bool hurried;               /* it stood because its leader's process was gone */
+    uint32_t elections;         /* stood in without a leader coming of it */
+    int64_t deadline_ms;        /* of the role; INT64_MAX none */
     int64_t high_watermark;     /* -1 unknown */
+    int64_t leader_watermark;   /* what our leader said last; -1 nothing */
     int64_t epoch_start_offset; /* of this leader's LeaderChange record; -1 when not leading */
+    uint64_t last_token;
+    struct env_timer timer; /* quorum_step */
+
+    /* Calls. */
+    struct list parked;
+    struct list unsynced;
+    struct list answered;
+    struct env_post answers;
 
     /* News upward. */
     struct env_post pump;
@@ -95,7 +163,6 @@ struct quorum {
     bool reading;
     struct buf *chunk; /* read and waiting to be delivered */
     int64_t chunk_next;
-    struct env_timer election;
 };
 
 /* quorum.c */
@@ -104,13 +171,91 @@ void quorum_close_step(struct quorum *quorum); /* something a close waited for i
 /* state.c */
 void quorum_state_ready(struct quorum *quorum);
 void quorum_state_stored(struct quorum *quorum);
-void quorum_step_down(struct quorum *quorum, const char *why);
 void quorum_fail(struct quorum *quorum, enum err error, const struct err_text *text);
+struct quorum_peer *quorum_peer_of(struct quorum *quorum, int32_t id); /* NULL: no voter */
 bool quorum_is_voter(const struct quorum *quorum, int32_t id);
+/* In a set of several: the others must be asked. */
+bool quorum_has_others(const struct quorum *quorum);
+/* What is in memory is on disk. */
+bool quorum_settled(const struct quorum *quorum);
+void quorum_become_unattached(struct quorum *quorum, int32_t epoch);
+void quorum_become_follower(struct quorum *quorum, int32_t epoch, int32_t leader_id);
+void quorum_become_voted(struct quorum *quorum, int32_t candidate_id);
+void quorum_become_prospective(struct quorum *quorum);
+void quorum_become_candidate(struct quorum *quorum);
+void quorum_become_leader(struct quorum *quorum);
+void quorum_step_down(struct quorum *quorum, const char *why);
+void quorum_lead_alone(struct quorum *quorum);
+/* Someone named `leader_id` (-1: none) as the leader of `epoch`, which is not below ours. False
+ * when that contradicts what we know. */
+bool quorum_learn(struct quorum *quorum, int32_t epoch, int32_t leader_id);
+void quorum_prove(struct quorum *quorum, const char *why);
+int64_t quorum_random_ms(struct quorum *quorum, int64_t at_least, int64_t below);
+
+/* step.c */
+void quorum_step(struct quorum *quorum);
+
+/* elect.c */
+void quorum_elect_start(struct quorum *quorum);
+void quorum_elect_ask(struct quorum *quorum);
+void quorum_elect_count(struct quorum *quorum);
+void quorum_vote_answered(struct quorum *quorum, struct quorum_peer *peer, const void *response);
+/* The end of our log: one past its last offset, and that one's epoch (0 when empty). */
+int64_t quorum_own_end(const struct quorum *quorum, int32_t *last_epoch);
+
+/* vote.c */
+void quorum_serve_vote(struct quorum *quorum, struct quorum_waiting *waiting);
+void quorum_serve_begin(struct quorum *quorum, struct quorum_waiting *waiting);
+void quorum_serve_end(struct quorum *quorum, struct quorum_waiting *waiting);
+
+/* serve.c */
+void quorum_serve_fetch(struct quorum *quorum, struct quorum_waiting *waiting);
+/* Something moved: answers the parked fetches it concerns. */
+void quorum_serve_parked(struct quorum *quorum);
+/* We lead no more. */
+void quorum_serve_end_all(struct quorum *quorum);
+/* The high watermark as a leader may give it out: -1 before it covers an entry of its own epoch. */
+int64_t quorum_lead_watermark(const struct quorum *quorum);
+
+/* follow.c */
+void quorum_follow_fetch(struct quorum *quorum, struct quorum_peer *peer);
+void quorum_follow_answered(struct quorum *quorum, struct quorum_peer *peer, const void *response);
+void quorum_follow_failed(struct quorum *quorum, struct quorum_peer *peer, enum err error);
+/* The log became durable, or the leader spoke: moves the high watermark. */
+void quorum_follow_advance(struct quorum *quorum);
+
+/* send.c */
+bool quorum_may_send(const struct quorum *quorum, const struct quorum_peer *peer);
+void quorum_send(struct quorum *quorum, struct quorum_peer *peer, int16_t api_key,
+                 int16_t min_version, int16_t max_version, const void *body);
+void quorum_send_forget(struct quorum *quorum); /* what is under way concerns us no more */
+/* What every answer says first. True: it is dealt with. */
+bool quorum_answer_common(struct quorum *quorum, int16_t kafka_error, int32_t leader_id,
+                          int32_t epoch);
+
+/* calls.c */
+void quorum_calls_init(struct quorum *quorum);
+void quorum_calls_free(struct quorum *quorum);
+/* The response is filled: `done` in a later turn. */
+void quorum_call_answer(struct quorum_waiting *waiting);
+/* The same once what is in memory now is durable. */
+void quorum_call_answer_stored(struct quorum_waiting *waiting);
+void quorum_calls_stored(struct quorum *quorum);
+void quorum_calls_refuse(struct quorum *quorum);
+bool quorum_our_cluster(const struct quorum *quorum, struct wire_str cluster_id);
+bool quorum_calls_busy(const struct quorum *quorum);
 
 /* lead.c */
 bool quorum_lead_start(struct quorum *quorum); /* appends the LeaderChange record */
 void quorum_lead_advance(struct quorum *quorum);
+void quorum_lead_announce(struct quorum *quorum); /* BeginQuorumEpoch where it is due */
+void quorum_lead_renounce(struct quorum *quorum); /* EndQuorumEpoch likewise */
+void quorum_announce_answered(struct quorum *quorum, struct quorum_peer *peer,
+                              const void *response);
+void quorum_renounce_answered(struct quorum *quorum, struct quorum_peer *peer,
+                              const void *response);
+/* A voter's Fetch at `offset` is valid: it has all below durably. */
+void quorum_lead_fetched(struct quorum *quorum, struct quorum_peer *peer, int64_t offset);
 
 /* deliver.c */
 void quorum_deliver_init(struct quorum *quorum);

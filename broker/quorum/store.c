@@ -95,10 +95,31 @@ static void store_read_done(struct quorum *quorum)
         return;
     }
     ASSERT(found.epoch >= 0 && !quorum->state_ready);
+    quorum->was_stored = store->content.size > 0;
     quorum->durable = found;
     quorum->now = found;
     quorum->state_ready = true;
     quorum_state_ready(quorum);
+}
+
+static void store_submit(struct quorum_store *store)
+{
+    ASSERT(!store->busy);
+    store->busy = true;
+    store->error = ERR_NONE;
+    store->text.text[0] = '\0';
+    env_job_submit(store->quorum->env, store->lane, &store->job);
+}
+
+static void store_begin(struct quorum *quorum)
+{
+    struct quorum_store *store = &quorum->store;
+    store->again = false;
+    store->writing = quorum->now;
+    store->writing_number = quorum->now_number;
+    store->content.size = 0;
+    quorum_state_format(quorum, &store->writing, &store->content);
+    store_submit(store);
 }
 
 static void store_done(struct env_job *job)
@@ -123,19 +144,11 @@ static void store_done(struct env_job *job)
     }
     ASSERT(store->writing.epoch >= quorum->durable.epoch);
     quorum->durable = store->writing;
+    quorum->durable_number = store->writing_number;
     if (store->again) {
-        quorum_store_write(quorum);
+        store_begin(quorum);
     }
     quorum_state_stored(quorum);
-}
-
-static void store_submit(struct quorum_store *store)
-{
-    ASSERT(!store->busy);
-    store->busy = true;
-    store->error = ERR_NONE;
-    store->text.text[0] = '\0';
-    env_job_submit(store->quorum->env, store->lane, &store->job);
 }
 
 void quorum_store_open(struct quorum *quorum)
@@ -155,15 +168,18 @@ void quorum_store_open(struct quorum *quorum)
 void quorum_store_write(struct quorum *quorum)
 {
     struct quorum_store *store = &quorum->store;
+    quorum->now_number++;
+    if (!quorum->proven) {
+        /* It promises nothing; the file's absence is what says so after a restart. */
+        quorum->durable = quorum->now;
+        quorum->durable_number = quorum->now_number;
+        return;
+    }
     if (store->busy) {
         store->again = true;
         return;
     }
-    store->again = false;
-    store->writing = quorum->now;
-    store->content.size = 0;
-    quorum_state_format(quorum, &store->writing, &store->content);
-    store_submit(store);
+    store_begin(quorum);
 }
 
 void quorum_store_close(struct quorum *quorum)

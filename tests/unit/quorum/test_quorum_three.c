@@ -1,0 +1,402 @@
+/* Three and five voters, one thing at a time: a new cluster, replication, the ends of leadership,
+ * followers whose logs went another way, wiped disks, what leaves before the disk has it. */
+#include <stdlib.h>
+
+#include "tests/unit/quorum/crew.h"
+
+static struct crew crew;
+
+static struct mate *other_than(const struct mate *a, const struct mate *b)
+{
+    for (int i = 0; i < crew.voters; i++) {
+        struct mate *mate = &crew.mates[i];
+        if (mate != a && mate != b) {
+            return mate;
+        }
+    }
+    return NULL;
+}
+
+static void start_all(void)
+{
+    for (int i = 0; i < crew.count; i++) {
+        mate_start(&crew.mates[i]);
+    }
+}
+
+static void a_new_cluster_elects_and_replicates(void **state)
+{
+    (void)state;
+    for (int voters = 3; voters <= 5; voters += 2) {
+        crew_build(&crew, 1, voters, 2);
+        start_all();
+        crew_progress(&crew, 10000);
+        int64_t offset = -1;
+        for (int i = 0; i < 50; i++) {
+            assert_true(crew_append(&crew, &offset));
+        }
+        assert_true(crew_run(&crew, crew_is_level, 2000));
+        crew_progress(&crew, 2000);
+        assert_int_equal(crew.elections, 1);
+        /* Everyone knows who leads, observers too, and how far it is committed. */
+        struct mate *leader = crew_leader(&crew);
+        for (int i = 0; i < crew.count; i++) {
+            assert_int_equal(quorum_leader(crew.mates[i].quorum), leader->id);
+            assert_int_equal(quorum_epoch(crew.mates[i].quorum), leader->active_epoch);
+            assert_int_equal(quorum_high_watermark(crew.mates[i].quorum), crew.committed_end);
+        }
+        /* An idle cluster keeps its leader. */
+        crew_run(&crew, NULL, 60000);
+        assert_int_equal(crew.elections, 1);
+        crew_raze(&crew);
+    }
+}
+
+static void a_dead_leader_is_replaced_and_comes_back(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 10; seed < 20; seed++) {
+        crew_build(&crew, seed, 3, 0);
+        start_all();
+        crew_progress(&crew, 10000);
+        struct mate *leader = crew_leader(&crew);
+        int64_t began_us = sim_now_us(crew.sim);
+        mate_crash(leader, seed % 2 == 0 ? SIM_KILL : SIM_POWER);
+        crew_progress(&crew, 10000);
+        int64_t took_ms = (sim_now_us(crew.sim) - began_us) / 1000;
+        assert_true(took_ms < 3000); /* refused connections tell at once */
+        mate_start(leader);
+        crew_progress(&crew, 10000);
+        assert_int_equal(quorum_role(leader->quorum), QUORUM_FOLLOWER);
+        crew_raze(&crew);
+    }
+}
+
+static void a_leader_that_stops_well_hands_over_at_once(void **state)
+{
+    (void)state;
+    crew_build(&crew, 21, 3, 0);
+    start_all();
+    crew_progress(&crew, 10000);
+    struct mate *leader = crew_leader(&crew);
+    int64_t began_us = sim_now_us(crew.sim);
+    mate_close(leader);
+    assert_true(crew_run(&crew, crew_has_leader, 2000));
+    assert_true(sim_now_us(crew.sim) - began_us < 700000);
+    mate_start(leader);
+    crew_progress(&crew, 10000);
+    crew_raze(&crew);
+}
+
+static const struct mate *watched;
+
+static bool leader_resigned(struct crew *all)
+{
+    (void)all;
+    return watched->active_epoch < 0;
+}
+
+static void a_cut_off_leader_resigns_and_a_cut_off_follower_disturbs_nobody(void **state)
+{
+    (void)state;
+    crew_build(&crew, 31, 3, 0);
+    start_all();
+    crew_progress(&crew, 10000);
+    struct mate *leader = crew_leader(&crew);
+    struct mate *lost = other_than(leader, NULL);
+    sim_isolate(lost->node, true);
+    crew_run(&crew, NULL, 20000);
+    assert_ptr_equal(crew_leader(&crew), leader);
+    int32_t epoch = leader->active_epoch;
+    crew_heal(&crew);
+    crew_progress(&crew, 20000);
+    assert_int_equal(leader->active_epoch, epoch); /* pre-vote: its epoch did not rise */
+
+    watched = leader;
+    sim_isolate(leader->node, true);
+    int64_t offset = -1;
+    assert_true(crew_append(&crew, &offset)); /* never committed */
+    crew_run(&crew, NULL, 1500);
+    assert_true(crew.committed_end <= offset);
+    assert_true(crew_run(&crew, leader_resigned, 1700));
+    assert_int_equal(quorum_leader(leader->quorum), -1);
+    assert_true(crew_run(&crew, crew_has_leader, 10000));
+    crew_heal(&crew);
+    crew_progress(&crew, 20000);
+    assert_ptr_not_equal(crew_leader(&crew), leader);
+    assert_int_equal(quorum_role(leader->quorum), QUORUM_FOLLOWER);
+    crew_raze(&crew);
+}
+
+/* A log that holds what was never committed is cut back where it parts from its leader's. */
+static void diverging_logs_are_cut(void **state)
+{
+    (void)state;
+    crew_build(&crew, 41, 5, 0);
+    start_all();
+    crew_progress(&crew, 10000);
+    struct mate *first = crew_leader(&crew);
+    int64_t offset = -1;
+    for (int i = 0; i < crew.count; i++) {
+        if (&crew.mates[i] != first) {
+            sim_partition(first->node, crew.mates[i].node, true);
+        }
+    }
+    for (int i = 0; i < 20; i++) {
+        assert_true(crew_append(&crew, &offset));
+    }
+    crew_run(&crew, NULL, 200); /* durable, at the cut off leader only */
+    int64_t alone = log_durable_end(quorum_log(first->quorum));
+    assert_int_equal(alone, offset + 1);
+    mate_crash(first, SIM_POWER);
+    crew_run(&crew, crew_has_leader, 20000);
+    crew_progress(&crew, 20000);
+    crew_heal(&crew);
+    mate_start(first);
+    crew_progress(&crew, 20000);
+    assert_int_equal(first->expected_offset, crew.committed_end);
+    crew_raze(&crew);
+}
+
+/* B holds what A and B committed. B's disk is wiped, A dies: C, which lacks it, must not be elected
+ * with B's vote. */
+static void a_wiped_voter_does_not_elect_a_log_that_lacks_what_is_committed(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 50; seed < 60; seed++) {
+        crew_build(&crew, seed, 3, 0);
+        start_all();
+        crew_progress(&crew, 10000);
+        assert_true(crew_proven(&crew));
+        struct mate *leader = crew_leader(&crew);
+        struct mate *behind = other_than(leader, NULL);
+        struct mate *wiped = other_than(leader, behind);
+        mate_crash(behind, SIM_KILL);
+        int64_t offset = -1;
+        for (int i = 0; i < 10; i++) {
+            assert_true(crew_append(&crew, &offset));
+        }
+        crew_run(&crew, NULL, 500);
+        assert_int_equal(crew.committed_end, offset + 1);
+        mate_crash(wiped, SIM_POWER);
+        mate_crash(leader, SIM_POWER);
+        mate_wipe(wiped);
+        mate_start(wiped);
+        mate_start(behind);
+        crew_run(&crew, NULL, 30000);
+        assert_null(crew_leader(&crew)); /* nobody, rather than one that lacks it */
+        mate_start(leader);
+        crew_progress(&crew, 20000);
+        assert_true(crew_proven(&crew)); /* it has caught up */
+        mate_crash(crew_leader(&crew), SIM_KILL);
+        crew_progress(&crew, 20000); /* and its vote counts again */
+        crew_raze(&crew);
+    }
+}
+
+
+static void an_empty_set_waits_for_its_last_member(void **state)
+{
+    (void)state;
+    crew_build(&crew, 61, 3, 0);
+    mate_start(&crew.mates[0]);
+    mate_start(&crew.mates[1]);
+    crew_run(&crew, NULL, 30000);
+    assert_int_equal(crew.committed_end, 0);
+    assert_null(crew_leader(&crew));
+    assert_false(crew_proven(&crew));
+    mate_start(&crew.mates[2]);
+    crew_progress(&crew, 5000);
+    crew_raze(&crew);
+}
+
+static void resigning_passes_leadership_on(void **state)
+{
+    (void)state;
+    crew_build(&crew, 71, 3, 1);
+    start_all();
+    crew_progress(&crew, 10000);
+    for (int i = 0; i < 10; i++) {
+        struct mate *leader = crew_leader(&crew);
+        int32_t epoch = leader->active_epoch;
+        int64_t began_us = sim_now_us(crew.sim);
+        watched = leader;
+        quorum_resign(leader->quorum, epoch, "the test wants it");
+        crew_run(&crew, leader_resigned, 100);
+        assert_true(crew_run(&crew, crew_has_leader, 5000));
+        assert_true(sim_now_us(crew.sim) - began_us < 1000000);
+        crew_progress(&crew, 5000);
+        assert_true(crew_leader(&crew)->active_epoch > epoch);
+    }
+    crew_raze(&crew);
+}
+
+/* ---- what is served to whom ---- */
+
+static bool answered;
+
+static void call_done(struct quorum_call *call)
+{
+    (void)call;
+    answered = true;
+}
+
+static bool is_answered(struct crew *all)
+{
+    (void)all;
+    return answered;
+}
+
+static void submit(struct mate *mate, struct quorum_call *call)
+{
+    answered = false;
+    call->done = call_done;
+    quorum_submit(mate->quorum, call);
+    assert_false(answered); /* in a later turn */
+    assert_true(crew_run(&crew, is_answered, 1000));
+}
+
+static struct fetch_response_partition fetch(struct mate *mate, int32_t epoch, int64_t offset,
+                                             int32_t last_epoch, const char *cluster)
+{
+    static struct fetch_response response;
+    struct arena arena = {0};
+    struct fetch_request_partition partition;
+    wire_struct_defaults(&wire_struct_fetch_request_partition, &partition);
+    partition.current_leader_epoch = epoch;
+    partition.fetch_offset = offset;
+    partition.last_fetched_epoch = last_epoch;
+    struct fetch_request_topic topic = {.topic_id = quorum_topic_id()};
+    topic.partitions.items = &partition;
+    topic.partitions.count = 1;
+    struct fetch_request request;
+    wire_defaults(&wire_fetch_request, &request);
+    request.cluster_id = wire_str(cluster);
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    struct quorum_call call = {
+        .api_key = 1, .version = 17, .request = &request, .response = &response, .arena = &arena};
+    submit(mate, &call);
+    buf_unref(call.records);
+    struct fetch_response_partition found = {.error_code = response.error_code};
+    if (response.error_code == 0) {
+        found = response.responses.items[0].partitions.items[0];
+    }
+    arena_free(&arena);
+    return found;
+}
+
+static void fetches_are_judged(void **state)
+{
+    (void)state;
+    crew_build(&crew, 81, 3, 0);
+    start_all();
+    crew_progress(&crew, 10000);
+    struct mate *leader = crew_leader(&crew);
+    int32_t epoch = leader->active_epoch;
+    int64_t end = log_end(quorum_log(leader->quorum));
+    struct mate *follower = other_than(leader, NULL);
+    assert_int_equal(fetch(leader, epoch, 0, 0, "other").error_code, 104);
+    assert_int_equal(fetch(leader, epoch - 1, 0, 0, "crew").error_code, 74);
+    assert_int_equal(fetch(leader, epoch + 1, 0, 0, "crew").error_code, 75);
+    assert_int_equal(fetch(leader, epoch, -5, 0, "crew").error_code, 42);
+    struct fetch_response_partition found = fetch(follower, epoch, 0, 0, "crew");
+    assert_int_equal(found.error_code, 6);
+    assert_int_equal(found.current_leader.leader_id, leader->id);
+    assert_int_equal(found.current_leader.leader_epoch, epoch);
+    found = fetch(leader, epoch, end + 5, epoch, "crew");
+    assert_int_equal(found.error_code, 0);
+    assert_int_equal(found.diverging_epoch.epoch, epoch);
+    assert_int_equal(found.diverging_epoch.end_offset, end);
+    found = fetch(leader, epoch, 0, 0, "crew");
+    assert_true(found.records.size > 0);
+    assert_int_equal(found.high_watermark, crew.committed_end);
+    crew_raze(&crew);
+}
+
+static struct vote_response_partition ask(struct mate *mate, int32_t id, int32_t epoch,
+                                          int64_t end, int32_t last_epoch, bool pre_vote)
+{
+    static struct vote_response response;
+    struct arena arena = {0};
+    struct vote_request_partition partition = {.replica_epoch = epoch,
+                                               .replica_id = id,
+                                               .last_offset = end,
+                                               .last_offset_epoch = last_epoch,
+                                               .pre_vote = pre_vote};
+    struct vote_request_topic topic = {.topic_name = wire_str(QUORUM_TOPIC)};
+    topic.partitions.items = &partition;
+    topic.partitions.count = 1;
+    struct vote_request request;
+    wire_defaults(&wire_vote_request, &request);
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    struct quorum_call call = {
+        .api_key = 52, .version = 2, .request = &request, .response = &response, .arena = &arena};
+    submit(mate, &call);
+    assert_int_equal(response.error_code, 0);
+    struct vote_response_partition found = response.topics.items[0].partitions.items[0];
+    arena_free(&arena);
+    return found;
+}
+
+static int32_t stored_vote(struct mate *mate)
+{
+    struct bytes content = {0};
+    assert_true(
+        sim_disk_get(mate->node, "/data/meta/__cluster_metadata-0/quorum-state", &content));
+    const uint8_t zero = 0;
+    bytes_append(&content, &zero, 1);
+    const char *at = strstr((const char *)content.data, "\"votedId\":");
+    int32_t id = at == NULL ? -2 : (int32_t)strtol(at + 10, NULL, 10);
+    bytes_free(&content);
+    return id;
+}
+
+static void votes_are_given_once_and_not_before_the_disk_has_them(void **state)
+{
+    (void)state;
+    crew_build(&crew, 91, 3, 0);
+    start_all();
+    crew_progress(&crew, 10000);
+    struct mate *leader = crew_leader(&crew);
+    struct mate *voter = other_than(leader, NULL);
+    struct mate *third = other_than(leader, voter);
+    int64_t end = log_end(quorum_log(voter->quorum));
+    int32_t epoch = leader->active_epoch;
+    assert_false(ask(voter, third->id, epoch, end, epoch, true).vote_granted); /* it has a leader */
+    mate_crash(leader, SIM_KILL);
+    mate_crash(third, SIM_KILL);
+    assert_int_equal(ask(voter, third->id, epoch - 1, end, 0, false).error_code, 74);
+    assert_int_equal(ask(voter, 9, epoch + 10, end, epoch, false).error_code, 94);
+    /* A log that is behind, by epoch or by offset. */
+    assert_false(ask(voter, third->id, epoch + 10, end - 1, epoch, false).vote_granted);
+    assert_false(ask(voter, third->id, epoch + 10, end + 9, epoch - 1, false).vote_granted);
+    sim_disk_latency(voter->node, SIM_SYNC, (struct sim_latency){.min_us = 50000, .max_us = 50000});
+    assert_true(ask(voter, third->id, epoch + 10, end, epoch, false).vote_granted);
+    assert_int_equal(stored_vote(voter), third->id);
+    assert_true(ask(voter, third->id, epoch + 10, end, epoch, false).vote_granted);
+    assert_false(ask(voter, leader->id, epoch + 10, end + 9, epoch + 9, false).vote_granted);
+    mate_crash(voter, SIM_POWER);
+    mate_start(voter);
+    crew_run(&crew, NULL, 500);
+    assert_false(ask(voter, leader->id, epoch + 10, end + 9, epoch + 9, false).vote_granted);
+    crew_raze(&crew);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_cluster_elects_and_replicates),
+        cmocka_unit_test(a_dead_leader_is_replaced_and_comes_back),
+        cmocka_unit_test(a_leader_that_stops_well_hands_over_at_once),
+        cmocka_unit_test(a_cut_off_leader_resigns_and_a_cut_off_follower_disturbs_nobody),
+        cmocka_unit_test(diverging_logs_are_cut),
+        cmocka_unit_test(a_wiped_voter_does_not_elect_a_log_that_lacks_what_is_committed),
+        cmocka_unit_test(an_empty_set_waits_for_its_last_member),
+        cmocka_unit_test(resigning_passes_leadership_on),
+        cmocka_unit_test(fetches_are_judged),
+        cmocka_unit_test(votes_are_given_once_and_not_before_the_disk_has_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
