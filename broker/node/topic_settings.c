@@ -63,12 +63,15 @@ static int16_t check(void *ctx, enum image_resource type, const char *name, cons
 {
     const struct broker *broker = ctx;
     (void)name;
+    if (type != IMAGE_RESOURCE_TOPIC) {
+        /* Nothing here would heed the change: better refused than swallowed. */
+        err_set(text, "only settings of topics can be changed while running, not %s", key);
+        return KAFKA_INVALID_REQUEST;
+    }
     if (value == NULL) {
         return KAFKA_NONE;
     }
-    enum err error = type == IMAGE_RESOURCE_TOPIC
-                         ? topic_setting_check(broker->settings, key, value, text)
-                         : broker_setting_check(broker->settings, key, value, text);
+    enum err error = topic_setting_check(broker->settings, key, value, text);
     return error == ERR_NONE ? KAFKA_NONE : KAFKA_INVALID_CONFIG;
 }
 

@@ -116,7 +116,8 @@ java_jars() {
 
 java_client() {
     if ! have java || ! have javac || ! have mvn; then
-        skip java-client 'java, javac and mvn are needed'
+        skip kafka-tools "java, javac and mvn are needed"
+        skip java-client "the same"
         skip kafka-dump-log 'the same'
         skip schemas 'the same'
         return
@@ -124,8 +125,37 @@ java_client() {
     java_jars || { FAILED=$((FAILED + 1)); return; }
     mkdir -p "$WORK/classes"
     javac -cp "$CACHE/java/jars/*" -d "$WORK/classes" $HERE/java/src/Interop.java 2>"$WORK/javac.out" || cat "$WORK/javac.out"
+    try kafka-tools tools_round
     try java-client java -cp "$WORK/classes:$CACHE/java/jars/*" Interop "$ADDRESS"
     [ ! -f $HERE/schemas.py ] || try schemas python3 -B $HERE/schemas.py "$CACHE"/java/jars/kafka-*.jar
+}
+
+# Kafka's own command line tools, each asked for what its words should show.
+tools_round() {
+    local expect topic=interop-tools
+    tool() { # EXPECTED CLASS ARGUMENT...: the output must match
+        expect=$1
+        shift
+        timeout 60 java -cp "$CACHE/java/jars/*" "$1" --bootstrap-server "$ADDRESS" "${@:2}" >"$WORK/tool.out" 2>&1
+        grep -qE -- "$expect" "$WORK/tool.out" || { printf '%s: no "%s" in\n' "$*" "$expect"; cat "$WORK/tool.out"; return 1; }
+    }
+    local tools=org.apache.kafka.tools
+    tool 'Created topic' $tools.TopicCommand --create --topic $topic --partitions 3 --config retention.ms=1000000 &&
+        tool '' $tools.TopicCommand --alter --topic $topic --partitions 4 &&
+        tool 'PartitionCount: 4.*retention.ms=1000000' $tools.TopicCommand --describe --topic $topic &&
+        tool 'Completed updating' kafka.admin.ConfigCommand --entity-type topics --entity-name $topic --alter --add-config flush.messages=1000 &&
+        tool 'flush.messages=1000' kafka.admin.ConfigCommand --entity-type topics --entity-name $topic --describe &&
+        tool "'abc' is not a number" kafka.admin.ConfigCommand --entity-type topics --entity-name $topic --alter --add-config flush.ms=abc &&
+        tool "^$topic:3:0" $tools.GetOffsetShell --topic $topic &&
+        tool 'LeaderId: +1' $tools.MetadataQuorumCommand describe --status &&
+        tool 'Leader' $tools.MetadataQuorumCommand describe --replication &&
+        tool 'Produce\(0\): 0 to 13 \[usable: 13\]' $tools.BrokerApiVersionsCommand &&
+        tool 'metadata.version.*FinalizedVersionLevel: 4.3-IV0' $tools.FeatureCommand describe &&
+        tool "\"partition\":\"$topic-3\"" $tools.LogDirsCommand --describe &&
+        tool 'group-kcat +interop-kcat +0 +5000 +5000 +0' $tools.consumer.group.ConsumerGroupCommand --describe --group group-kcat &&
+        tool "interop-kcat +0 +0" $tools.consumer.group.ConsumerGroupCommand --reset-offsets --group group-kcat --topic interop-kcat --to-earliest --execute &&
+        tool '' $tools.TopicCommand --delete --topic $topic &&
+        tool '^interop-kcat' $tools.TopicCommand --list && ! grep -q $topic "$WORK/tool.out"
 }
 
 # Kafka's own reader over everything the stopped broker left on disk.
