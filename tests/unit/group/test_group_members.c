@@ -316,6 +316,34 @@ static void test_leader_dies_in_sync(void **state)
     world_free(w);
 }
 
+/* Who waits in SyncGroup is not asked for heartbeats, however long the leader takes. */
+static void test_slow_leader(void **state)
+{
+    (void)state;
+    struct world *w = house_new(16, NULL);
+    char a[ID_MAX];
+    char b[ID_MAX];
+    int32_t generation = settle(w, "g", a, b) + 1;
+    struct ask *one = join(w, (struct member_spec){.group = "g", .member = a, .metadata = "new"});
+    struct ask *two = join(w, (struct member_spec){.group = "g", .member = b, .metadata = "other"});
+    assert_int_equal(joined(one)->generation_id, generation);
+    struct ask *follow = sync_group(w, "g", b, generation, NULL);
+    for (int i = 0; i < 3; i++) {
+        world_run(w, 6000);
+        assert_int_equal(heartbeat(w, "g", a, generation), 0);
+    }
+    assert_false(follow->done);
+    struct ask *leader = sync_group(w, "g", a, generation, NULL);
+    ask_wait(leader);
+    assert_int_equal(((struct sync_group_response *)follow->call.response)->error_code, 0);
+    assert_int_equal(heartbeat(w, "g", b, generation), 0);
+    ask_free(one);
+    ask_free(two);
+    ask_free(follow);
+    ask_free(leader);
+    world_free(w);
+}
+
 /* Heartbeats alone do not keep the place of one that never syncs. */
 static void test_pending_sync(void **state)
 {
@@ -453,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_static_members),
         cmocka_unit_test(test_static_leader_away),
         cmocka_unit_test(test_leader_dies_in_sync),
+        cmocka_unit_test(test_slow_leader),
         cmocka_unit_test(test_pending_sync),
         cmocka_unit_test(test_cancelled),
         cmocka_unit_test(test_sync_not_stored),

@@ -31,7 +31,7 @@ struct line {
     env_conn conn;
     bool connected;
     bool closed;
-    struct buf *frames[600];
+    struct buf *frames[2000];
     int got;
     int taken;
     int32_t next_id;

@@ -72,17 +72,18 @@ void test_fetch_waits(void **state)
     desk_free(d);
 }
 
-/* Whole first batch, then max_bytes; also when the batches are no longer in memory. */
+/* Whole first batch, then max_bytes; also of batches whose places are no longer in memory (1024
+ * are). */
 void test_fetch_limits(void **state)
 {
     (void)state;
     struct desk *d = desk_new(22, NULL);
     struct line *l = line_new(d);
     struct arena arena = {0};
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 1200; i++) {
         produce(l, 2000, i);
     }
-    static const int64_t offsets[] = {0, 150, 299};
+    static const int64_t offsets[] = {0, 600, 1199};
     for (size_t i = 0; i < 3; i++) {
         struct fetch_request *f = fetch_of(&arena, offsets[i], 1000, 1);
         f->max_bytes = 10;
@@ -120,7 +121,7 @@ void test_fetch_slow_read(void **state)
         m->topics.items[0].name = wire_str("big");
         line_ask(l, WIRE_METADATA, 9, m, &arena);
         desk_run(d, 500);
-        for (int i = 0; i < 300; i++) {
+        for (int i = 0; i < 1200; i++) {
             struct produce_request *p = produce_of(&arena, -1, 1000);
             p->topic_data.items[0].name = wire_str("big");
             line_ask(l, WIRE_PRODUCE, 9, p, &arena);
@@ -135,7 +136,7 @@ void test_fetch_slow_read(void **state)
         f->topics.items[1].partitions.items[0].partition_max_bytes = 3000;
         f->max_bytes = 2 << 20;
         sim_disk_latency(d->node, SIM_READ,
-                         (struct sim_latency){.min_us = 1000000, .max_us = 1000000});
+                         (struct sim_latency){.min_us = 300000, .max_us = 300000});
         int64_t start_us = sim_now_us(d->sim);
         int32_t id = line_send(l, WIRE_FETCH, 12, f);
         desk_run(d, 200);
