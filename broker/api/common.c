@@ -72,6 +72,13 @@ struct api_seen {
     UT_hash_handle hh;
 };
 
+bool api_seen_has(struct api_seen *set, const void *what)
+{
+    struct api_seen *seen = NULL;
+    HASH_FIND_PTR(set, &what, seen);
+    return seen != NULL;
+}
+
 bool api_seen(struct request *request, struct api_seen **set, const void *what)
 {
     struct api_seen *seen = NULL;

@@ -8,25 +8,32 @@ struct fill {
     struct request *request;
     struct describe_log_dirs_response_result *result;
     const struct log_dir *dir;
+    struct api_seen *asked;
 };
 
-static bool wanted(const struct request *request, const struct replica *replica)
+/* The replicas that the request names. */
+static struct api_seen *find_asked(struct request *request)
 {
     const struct describe_log_dirs_request *body = request->body;
-    if (body->topics.count < 0) {
-        return true;
-    }
+    struct api_seen *asked = NULL;
     for (int32_t i = 0; i < body->topics.count; i++) {
-        if (!wire_str_is(body->topics.items[i].topic, replica_topic(replica))) {
-            continue;
-        }
-        for (int32_t j = 0; j < body->topics.items[i].partitions.count; j++) {
-            if (body->topics.items[i].partitions.items[j] == replica_partition(replica)) {
-                return true;
+        const struct image_topic *topic =
+            api_topic(request->api->image, body->topics.items[i].topic, NULL);
+        for (int32_t j = 0; topic != NULL && j < body->topics.items[i].partitions.count; j++) {
+            struct replica *replica = replicas_find(request->api->replicas, &topic->id,
+                                                    body->topics.items[i].partitions.items[j]);
+            if (replica != NULL) {
+                api_seen(request, &asked, replica);
             }
         }
     }
-    return false;
+    return asked;
+}
+
+static bool wanted(const struct fill *fill, const struct replica *replica)
+{
+    const struct describe_log_dirs_request *body = fill->request->body;
+    return body->topics.count < 0 || api_seen_has(fill->asked, replica);
 }
 
 /* Replicas come by topic and partition, so a topic's partitions are neighbours. */
@@ -34,7 +41,7 @@ static void add(void *ctx, struct replica *replica)
 {
     struct fill *fill = ctx;
     const struct log *log = replica_log(replica);
-    if (log == NULL || replica_dir(replica) != fill->dir || !wanted(fill->request, replica)) {
+    if (log == NULL || replica_dir(replica) != fill->dir || !wanted(fill, replica)) {
         return;
     }
     struct describe_log_dirs_response_result *result = fill->result;
@@ -60,6 +67,7 @@ void api_describe_log_dirs(struct request *request)
 {
     struct describe_log_dirs_response *response = api_response(request);
     const struct api_context *api = request->api;
+    struct api_seen *asked = find_asked(request);
     API_ARRAY(request, response->results, api->dir_count);
     for (int i = 0; i < api->dir_count; i++) {
         struct describe_log_dirs_response_result *result = &response->results.items[i];
@@ -71,8 +79,9 @@ void api_describe_log_dirs(struct request *request)
         }
         API_ARRAY(request, result->topics, image_topic_count(api->image) + 1);
         result->topics.count = 0;
-        struct fill fill = {request, result, api->dirs[i]};
+        struct fill fill = {request, result, api->dirs[i], asked};
         replicas_each(api->replicas, add, &fill);
     }
+    api_seen_free(&asked);
     request_respond(request, response);
 }

@@ -27,6 +27,7 @@ bool api_topic_internal(const char *name);
  * pointer that stands for it) was there before. */
 struct api_seen;
 bool api_seen(struct request *request, struct api_seen **set, const void *what);
+bool api_seen_has(struct api_seen *set, const void *what); /* only looks */
 void api_seen_free(struct api_seen **set);
 
 /* Of a client's text within an error message: both together must fit a string of the protocol. */

@@ -15,6 +15,8 @@
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
+enum { PROTOCOLS_MAX = 64 };
+
 static void set_text(char **slot, const char *text)
 {
     char *copy = text != NULL ? mem_strdup(text) : NULL;
@@ -435,7 +437,8 @@ static int16_t check_join(struct groups *all, const struct join_group_request *r
     if (request->group_id.size <= 0) {
         return KAFKA_INVALID_GROUP_ID;
     }
-    if (!group_text_ok(request->group_instance_id)) {
+    /* Choosing a protocol compares every one with every other. */
+    if (!group_text_ok(request->group_instance_id) || request->protocols.count > PROTOCOLS_MAX) {
         return KAFKA_INVALID_REQUEST;
     }
     if (request->session_timeout_ms < all->config.min_session_timeout_ms ||

@@ -10,6 +10,8 @@
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
+enum { ASSIGNMENTS_SPARE = 1000 };
+
 static void fill_sync_error(struct group_call *call, int16_t error)
 {
     struct sync_group_response *response = call->response;
@@ -113,7 +115,12 @@ static int16_t check_sync(struct group *group, const struct sync_group_request *
                         !wire_str_is(request->protocol_type, group->protocol_type);
     bool name_differs = request->protocol_name.size >= 0 && group->protocol_name != NULL &&
                         !wire_str_is(request->protocol_name, group->protocol_name);
-    return type_differs || name_differs ? KAFKA_INCONSISTENT_GROUP_PROTOCOL : KAFKA_NONE;
+    if (type_differs || name_differs) {
+        return KAFKA_INCONSISTENT_GROUP_PROTOCOL;
+    }
+    /* One for each member is what a leader sends; some may have left since. */
+    int64_t most = 2 * (int64_t)group->member_count + ASSIGNMENTS_SPARE;
+    return request->assignments.count > most ? KAFKA_INVALID_REQUEST : KAFKA_NONE;
 }
 
 void group_sync(struct groups *all, struct group_call *call)

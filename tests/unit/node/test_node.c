@@ -396,6 +396,73 @@ static void test_describe_configs(void **state)
     desk_free(d);
 }
 
+static void test_describe_log_dirs(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(9, NULL);
+    struct line *l = line_new(d);
+    struct arena arena = {0};
+    struct describe_log_dirs_request *r = request_new(WIRE_DESCRIBE_LOG_DIRS, &arena);
+    int32_t partitions[] = {0, 0, 7, -1};
+    line_ask(l, WIRE_PRODUCE, 9, produce_of(&arena, 1, 500), &arena);
+    r->topics.count = 2;
+    r->topics.items = arena_array(&arena, 2, sizeof *r->topics.items);
+    r->topics.items[0].topic = wire_str("t");
+    r->topics.items[0].partitions.items = partitions;
+    r->topics.items[0].partitions.count = 4;
+    r->topics.items[1].topic = wire_str("absent");
+    r->topics.items[1].partitions.items = partitions;
+    r->topics.items[1].partitions.count = 4;
+    const struct describe_log_dirs_response *out =
+        line_ask(l, WIRE_DESCRIBE_LOG_DIRS, 4, r, &arena);
+    assert_int_equal(out->results.count, 1);
+    assert_int_equal(out->results.items[0].topics.count, 1);
+    assert_int_equal(out->results.items[0].topics.items[0].partitions.count, 1);
+    assert_true(out->results.items[0].topics.items[0].partitions.items[0].partition_size > 500);
+    r->topics.count = -1;
+    out = line_ask(l, WIRE_DESCRIBE_LOG_DIRS, 4, r, &arena);
+    assert_int_equal(out->results.items[0].topics.count, 2);
+    arena_free(&arena);
+    line_free(l);
+    desk_free(d);
+}
+
+/* Produce: what is refused, what is said when it takes too long, and silence. */
+static void test_produce(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(10, NULL);
+    struct line *l = line_new(d);
+    struct arena arena = {0};
+    struct produce_request *r = produce_of(&arena, 5, 10);
+    const struct produce_response *out = line_ask(l, WIRE_PRODUCE, 9, r, &arena);
+    assert_int_equal(out->responses.items[0].partition_responses.items[0].error_code,
+                     KAFKA_INVALID_REQUIRED_ACKS);
+    sim_disk_latency(d->node, SIM_SYNC, (struct sim_latency){.min_us = 2000000, .max_us = 2000000});
+    r = produce_of(&arena, -1, 10);
+    r->timeout_ms = 100;
+    out = line_ask(l, WIRE_PRODUCE, 9, r, &arena);
+    const struct produce_response_partition_response *p =
+        &out->responses.items[0].partition_responses.items[0];
+    assert_int_equal(p->error_code, KAFKA_REQUEST_TIMED_OUT);
+    assert_int_equal(p->base_offset, -1);
+    assert_int_equal(p->log_append_time_ms, -1);
+    assert_int_equal(p->log_start_offset, -1);
+    assert_int_equal(p->error_message.size, -1);
+    /* acks=0: no frame for it; the next answer is the next request's. */
+    line_send(l, WIRE_PRODUCE, 9, produce_of(&arena, 0, 10));
+    line_ask(l, WIRE_API_VERSIONS, 3, request_new(WIRE_API_VERSIONS, &arena), &arena);
+    assert_false(l->closed);
+    r = produce_of(&arena, 0, 10);
+    r->topic_data.items[0].name = wire_str("absent");
+    line_send(l, WIRE_PRODUCE, 9, r);
+    desk_run(d, 100);
+    assert_true(l->closed); /* the only way to say that it failed */
+    arena_free(&arena);
+    line_free(l);
+    desk_free(d);
+}
+
 /* KIP-511: an ApiVersions of the future is told what there is, in version 0. */
 static void test_future(void **state)
 {
@@ -453,6 +520,8 @@ int main(void)
         cmocka_unit_test(test_auto_create),
         cmocka_unit_test(test_describe_configs),
         cmocka_unit_test(test_future),
+        cmocka_unit_test(test_describe_log_dirs),
+        cmocka_unit_test(test_produce),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_fetch_waits),
         cmocka_unit_test(test_fetch_limits),
