@@ -19,8 +19,9 @@ struct replica {
     char *topic;
     struct replicas *all;
     struct log_dir *dir;
-    struct log *log;   /* also while opening */
-    bool name_awaited; /* opening, but its directory's name is still another's: `log` is NULL */
+    struct log *log;    /* also while opening */
+    bool stray_removed; /* an older topic's directory was in the way, and has been seen to */
+    bool name_awaited;  /* opening, but its directory's name is still another's: `log` is NULL */
     enum replica_state state;
     bool deleting; /* metadata dropped it while its log was opening or closing */
     struct replica_settings settings;
@@ -65,6 +66,23 @@ struct replicas {
     struct env_post settled_post;
     struct env_post closed_post;
 };
+
+/* replicas.c */
+struct replica *replica_new(struct replicas *all, const char *topic, const struct replica_key *key);
+/* Its directory must be known and its name free. */
+void replica_open_log(struct replica *replica);
+
+/* names.c */
+/* Whether one that is going still has the directory of that name. */
+bool replica_name_taken(const struct replica *replica);
+void replica_await_name(struct replica *replica);
+void replica_await_no_name(struct replica *replica);
+/* A log is gone: whoever waited for its name goes on. */
+void replica_names_freed(struct replicas *all);
+/* The directory is an older topic's (ERR_STALE), deleted by the controller before we came to delete
+ * it: it goes as a deleted partition does, and `replica` waits for the name. Frees the log that did
+ * not open. False when it cannot be done. */
+bool replica_remove_stray(struct replica *replica);
 
 /* role.c */
 /* Takes leader, epoch and ISR from the image's partition. */

@@ -75,8 +75,7 @@ static void on_tend(struct env_timer *timer)
 static const struct log_events log_news = {
     .written = on_ends_moved, .durable = on_ends_moved, .failed = on_log_failed};
 
-static struct replica *replica_new(struct replicas *all, const char *topic,
-                                   const struct replica_key *key)
+struct replica *replica_new(struct replicas *all, const char *topic, const struct replica_key *key)
 {
     struct replica *replica = mem_zalloc(sizeof *replica);
     replica->key = *key;
@@ -141,57 +140,6 @@ static void opening_ended(struct replicas *all)
     check_closed(all);
 }
 
-/* ---- names: a directory is TOPIC-PARTITION, whatever the topic's id ---- */
-
-static void open_log(struct replica *replica);
-
-static bool same_name(const struct replica *a, const struct replica *b)
-{
-    return a->key.partition == b->key.partition && a->dir == b->dir &&
-           strcmp(a->topic, b->topic) == 0;
-}
-
-static bool name_taken(const struct replica *replica)
-{
-    LIST_FOREACH(node, &replica->all->gone) {
-        const struct replica *other = CONTAINER_OF(node, struct replica, gone);
-        if (other->log != NULL && same_name(other, replica)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void await_name(struct replica *replica)
-{
-    replica->name_awaited = true;
-    replica->all->names_awaited++;
-}
-
-static void await_no_name(struct replica *replica)
-{
-    ASSERT(replica->name_awaited && replica->all->names_awaited > 0);
-    replica->name_awaited = false;
-    replica->all->names_awaited--;
-}
-
-/* A log is gone: whoever waited for its name goes on. */
-static void names_freed(struct replicas *all)
-{
-    struct replica *replica;
-    struct replica *next;
-    if (all->names_awaited == 0) {
-        return;
-    }
-    HASH_ITER(hh, all->by_key, replica, next)
-    {
-        if (replica->name_awaited && !name_taken(replica)) {
-            await_no_name(replica);
-            open_log(replica);
-        }
-    }
-}
-
 /* ---- going away ---- */
 
 static void on_deleted(void *ctx, enum err error)
@@ -205,7 +153,7 @@ static void on_deleted(void *ctx, enum err error)
     all->closing--;
     replica->log = NULL;
     replica_free(replica);
-    names_freed(all);
+    replica_names_freed(all);
     check_closed(all);
 }
 
@@ -234,7 +182,7 @@ static void replica_drop(struct replica *replica)
                                     replica->leader_epoch);
     }
     if (replica->name_awaited) {
-        await_no_name(replica);
+        replica_await_no_name(replica);
         replica_free(replica);
         opening_ended(all);
         return;
@@ -273,58 +221,13 @@ static void replica_close(struct replica *replica)
     log_close(replica->log, on_log_closed, replica);
 }
 
-struct stray {
-    const struct replica *wanted; /* by name */
-    struct uuid topic_id;
-    bool found;
-};
-
-static void find_stray(void *ctx, const char *topic, int32_t partition, const struct uuid *topic_id)
-{
-    struct stray *stray = ctx;
-    if (partition == stray->wanted->key.partition && strcmp(topic, stray->wanted->topic) == 0) {
-        stray->topic_id = *topic_id;
-        stray->found = true;
-    }
-}
-
-/* The directory is an older topic's, deleted by the controller before we came to delete it: it goes
- * as a deleted partition does, and `replica` waits for the name. */
-static bool remove_stray(struct replica *replica)
-{
-    struct replicas *all = replica->all;
-    struct stray stray = {.wanted = replica};
-    log_free(replica->log);
-    replica->log = NULL;
-    log_dir_unopened(replica->dir, find_stray, &stray);
-    if (!stray.found || uuid_is_zero(&stray.topic_id)) {
-        return false;
-    }
-    trace_warn(env_trace(all->env), "%s-%d on disk is of a topic that was deleted: removing it",
-               replica->topic, replica->key.partition);
-    struct replica_key key;
-    memset(&key, 0, sizeof key);
-    key.topic_id = stray.topic_id;
-    key.partition = replica->key.partition;
-    struct replica *old = replica_new(all, replica->topic, &key);
-    old->dir = replica->dir;
-    old->state = REPLICA_OPENING;
-    HASH_DEL(all->by_key, old);
-    list_push(&all->gone, &old->gone);
-    old->deleting = true;
-    all->opening++;
-    await_name(replica);
-    open_log(old);
-    return true;
-}
-
 static void on_opened(void *ctx, struct log *log, const struct log_opened *opened)
 {
     struct replica *replica = ctx;
     struct replicas *all = replica->all;
     ASSERT(replica->log == log);
     /* A topic id that differs and a name that is ours. */
-    if (opened->error == ERR_STALE && !replica->deleting && remove_stray(replica)) {
+    if (opened->error == ERR_STALE && !replica->deleting && replica_remove_stray(replica)) {
         return;
     }
     if (opened->error != ERR_NONE) {
@@ -337,7 +240,7 @@ static void on_opened(void *ctx, struct log *log, const struct log_opened *opene
         replica->state = REPLICA_FAILED;
         if (replica->deleting) {
             replica_free(replica);
-            names_freed(all);
+            replica_names_freed(all);
         }
     } else if (replica->deleting) {
         start_delete(replica);
@@ -352,7 +255,7 @@ static void on_opened(void *ctx, struct log *log, const struct log_opened *opene
     opening_ended(all);
 }
 
-static void open_log(struct replica *replica)
+void replica_open_log(struct replica *replica)
 {
     ASSERT(replica->log == NULL && replica->state == REPLICA_OPENING);
     replica->log = log_open(replica->dir, replica->topic, replica->key.partition,
@@ -412,10 +315,10 @@ static void open_replica(struct replicas *all, const struct image_topic *topic,
     replica->state = REPLICA_OPENING;
     replica->dir = dir_of(all, partition, place);
     all->opening++;
-    if (name_taken(replica)) {
-        await_name(replica);
+    if (replica_name_taken(replica)) {
+        replica_await_name(replica);
     } else {
-        open_log(replica);
+        replica_open_log(replica);
     }
     replica_take_role(replica, partition);
 }

@@ -61,6 +61,9 @@ struct produce_request *produce_of(struct arena *arena, int16_t acks, size_t siz
 struct fetch_request *fetch_of(struct arena *arena, int64_t offset, int32_t max_wait_ms,
                                int32_t min_bytes);
 
+/* requests.c: fills in a request that asks for something, at any version of any API. */
+void request_fill(struct desk *d, int16_t key, int16_t version, void *request, struct arena *arena);
+
 /* test_node_fetch.c */
 void test_fetch_waits(void **state);
 void test_fetch_limits(void **state);
