@@ -1,0 +1,234 @@
+#include "tests/sim/universe.h"
+
+#include <stdio.h>
+
+#include "common/base/assert.h"
+#include "common/base/mem.h"
+
+enum { CALM_MAX_MS = 90000, LAST_CRASH_PERCENT = 50, MEMBERS = 0 };
+
+int64_t universe_below(struct universe *u, int64_t bound)
+{
+    return bound <= 1 ? 0 : (int64_t)rng_below(u->rng, (uint64_t)bound);
+}
+
+bool universe_chance(struct universe *u, int percent)
+{
+    return universe_below(u, 100) < percent;
+}
+
+const struct topic_plan *universe_topic_of(const struct universe *u, int part, int32_t *partition)
+{
+    for (int i = 0; i < u->topic_count; i++) {
+        const struct topic_plan *plan = &u->topics[i];
+        if (part >= plan->first_part && part < plan->first_part + plan->partitions) {
+            *partition = part - plan->first_part;
+            return plan;
+        }
+    }
+    UNREACHABLE("a part of no topic");
+}
+
+/* ---- making one ---- */
+
+static void plan_topics(struct universe *u)
+{
+    u->topic_count = 1 + (int)universe_below(u, TOPICS_MAX);
+    for (int i = 0; i < u->topic_count; i++) {
+        struct topic_plan *plan = &u->topics[i];
+        snprintf(plan->name, sizeof plan->name, "numbers%d", i);
+        plan->partitions = 1 + (int32_t)universe_below(u, 3);
+        plan->segment_ms = universe_chance(u, 50) ? 100 + universe_below(u, 3000) : 604800000;
+        plan->segment_index_bytes = universe_chance(u, 50) ? 24 + (int32_t)universe_below(u, 100)
+                                                           : 10485760;
+        plan->first_part = ledger_parts(u->ledger);
+        for (int32_t p = 0; p < plan->partitions; p++) {
+            ledger_add_part(u->ledger, plan->name, p);
+        }
+    }
+}
+
+static void slow_some_disks(struct universe *u)
+{
+    static const enum sim_op ops[] = {SIM_WRITE, SIM_SYNC, SIM_READ, SIM_SYNC_DIR};
+    for (int i = 0; i < u->server_count; i++) {
+        for (size_t k = 0; k < sizeof ops / sizeof ops[0]; k++) {
+            if (universe_chance(u, 30)) {
+                int64_t most_us = universe_below(u, 20000) + 2;
+                struct sim_latency latency = {.min_us = 1, .max_us = most_us, .slow_one_in = 50,
+                                              .slow_us = 10 * most_us};
+                sim_disk_latency(u->servers[i].node, ops[k], latency);
+            }
+        }
+    }
+}
+
+static void make_servers(struct universe *u)
+{
+    size_t used = 0;
+    u->server_count = 1;
+    for (int i = 0; i < u->server_count; i++) {
+        server_init(&u->servers[i], u, i + 1);
+        used += (size_t)snprintf(u->bootstrap + used, sizeof u->bootstrap - used, "%s%s:9092",
+                                 i > 0 ? "," : "", u->servers[i].host);
+    }
+    slow_some_disks(u);
+}
+
+static void add(struct universe *u, struct actor *actor)
+{
+    ASSERT(u->actor_count < ACTORS_MAX);
+    u->actors[u->actor_count++] = actor;
+}
+
+static void make_actors(struct universe *u)
+{
+    add(u, admin_new(u));
+    for (int i = 0; i < 3; i++) {
+        add(u, producer_new(u, i));
+    }
+    add(u, reader_new(u, 0, false));
+    add(u, reader_new(u, 0, true));
+    for (int i = 0; i < MEMBERS; i++) {
+        add(u, member_new(u, i));
+    }
+}
+
+static void universe_init(struct universe *u, const struct universe_options *options,
+                          struct tally *tally)
+{
+    struct sim_options sim = {.seed = options->seed};
+    if (options->sink != NULL) {
+        sim.sink = options->sink;
+    }
+    *u = (struct universe){.seed = options->seed, .tally = tally};
+    u->sim = sim_new(&sim);
+    u->rng = sim_rng(u->sim);
+    u->ledger = ledger_new(&u->verdict);
+    sim_net_timeouts(u->sim, 8000, 3000);
+    plan_topics(u);
+    make_servers(u);
+    make_actors(u);
+    for (int i = 0; i < u->server_count; i++) {
+        server_start(&u->servers[i]);
+    }
+}
+
+static void universe_fini(struct universe *u)
+{
+    for (int i = 0; i < u->actor_count; i++) {
+        u->actors[i]->ops->free(u->actors[i]);
+    }
+    for (int i = 0; i < u->server_count; i++) {
+        server_free(&u->servers[i]);
+    }
+    sim_free(u->sim);
+    ledger_free(u->ledger);
+}
+
+/* ---- the two phases ---- */
+
+static bool failed(void *ctx)
+{
+    const struct universe *u = ctx;
+    return u->verdict.failed;
+}
+
+static bool producers_finished(const struct universe *u)
+{
+    for (int i = 0; i < u->actor_count; i++) {
+        if (u->actors[i]->ops->writes && !u->actors[i]->ops->finished(u->actors[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct actor *unfinished(const struct universe *u)
+{
+    for (int i = 0; i < u->actor_count; i++) {
+        if (!u->actors[i]->ops->finished(u->actors[i])) {
+            return u->actors[i];
+        }
+    }
+    return NULL;
+}
+
+static bool over(void *ctx)
+{
+    struct universe *u = ctx;
+    u->written = u->written || producers_finished(u);
+    return u->verdict.failed || (u->written && unfinished(u) == NULL);
+}
+
+/* False when something was still unfinished after all the time there was. */
+static void wait_for_all(struct universe *u, uint64_t max_events)
+{
+    if (sim_run_until(u->sim, over, u, CALM_MAX_MS, max_events) || u->verdict.failed) {
+        return;
+    }
+    struct actor *actor = unfinished(u);
+    char what[256] = "";
+    for (int i = 0; i < u->server_count; i++) {
+        if (!u->servers[i].ready) {
+            verdict_fail(&u->verdict, "progress: server %d is not ready %d s after the last fault",
+                         u->servers[i].id, CALM_MAX_MS / 1000);
+        }
+    }
+    if (actor != NULL) {
+        actor->ops->describe(actor, what, sizeof what);
+        verdict_fail(&u->verdict, "progress: %d s after the last fault %s is not finished: %s",
+                     CALM_MAX_MS / 1000, actor->name, what);
+    }
+}
+
+static void crash_all(struct universe *u)
+{
+    for (int i = 0; i < u->server_count; i++) {
+        enum sim_crash how = (enum sim_crash)universe_below(u, 3);
+        u->tally->faults[how == SIM_KILL ? FAULT_KILL
+                                         : (how == SIM_POWER ? FAULT_POWER : FAULT_POWER_CUT)]++;
+        server_crash(&u->servers[i], how);
+    }
+}
+
+static void run_phases(struct universe *u, uint64_t max_events)
+{
+    faults_begin(u);
+    sim_run_until(u->sim, failed, u, 2000 + universe_below(u, 12000), max_events);
+    if (u->verdict.failed) {
+        return;
+    }
+    u->calm = true;
+    faults_end(u);
+    wait_for_all(u, max_events);
+    if (!u->verdict.failed && universe_chance(u, LAST_CRASH_PERCENT)) {
+        crash_all(u);
+        u->last_call = true;
+        wait_for_all(u, max_events);
+    }
+    if (!u->verdict.failed) {
+        ledger_check_end(u->ledger);
+    }
+}
+
+void universe_run(const struct universe_options *options, struct tally *tally,
+                  struct universe_result *result)
+{
+    struct universe *u = mem_zalloc(sizeof *u);
+    universe_init(u, options, tally);
+    run_phases(u, options->max_events);
+    *result = (struct universe_result){.failed = u->verdict.failed,
+                                       .hash = sim_hash(u->sim),
+                                       .events = sim_events(u->sim)};
+    snprintf(result->why, sizeof result->why, "at %lld.%06lld s: %s",
+             (long long)(sim_now_us(u->sim) / 1000000), (long long)(sim_now_us(u->sim) % 1000000),
+             u->verdict.why);
+    tally->seeds++;
+    tally->events += result->events;
+    tally->starts += u->starts;
+    tally->acked += ledger_acked_count(u->ledger);
+    tally->reads += ledger_read_count(u->ledger);
+    universe_fini(u);
+    mem_free(u);
+}
