@@ -1,9 +1,9 @@
 /* Fetching the metadata log from its leader (KIP-595).
  *
  * One Fetch at a time, and only while all we hold is durable: its offset is our promise. What comes
- * back is appended, synced, and the next Fetch goes out. A diverging epoch cuts our log back to what
- * may be common, never below the high watermark: should a leader ask for that, committed metadata
- * is at stake and this node stops.
+ * back is appended, synced, and the next Fetch goes out. A diverging epoch cuts our log back to
+ * what may be common, never below the high watermark: should a leader ask for that, committed
+ * metadata is at stake and this node stops.
  *
  * The high watermark follows the leader's as far as our log is durable. */
 #include <inttypes.h>
@@ -104,8 +104,8 @@ static bool append(struct quorum *quorum, const struct wire_records *records)
     buf_unref(buf);
     if (error != ERR_NONE) {
         trace_error(env_trace(quorum->env),
-                    "quorum: what node %" PRId32 " sent is not appended: %s",
-                    quorum->now.leader_id, text.text);
+                    "quorum: what node %" PRId32 " sent is not appended: %s", quorum->now.leader_id,
+                    text.text);
     }
     return error == ERR_NONE;
 }
@@ -170,9 +170,9 @@ void quorum_follow_answered(struct quorum *quorum, struct quorum_peer *peer, con
         return;
     }
     const struct fetch_response_partition *partition = fetch->responses.items[0].partitions.items;
-    bool handled = quorum_answer_common(quorum, partition->error_code,
-                                        partition->current_leader.leader_id,
-                                        partition->current_leader.leader_epoch);
+    bool handled =
+        quorum_answer_common(quorum, partition->error_code, partition->current_leader.leader_id,
+                             partition->current_leader.leader_epoch);
     if (!handled && partition->error_code == 0 && quorum->role == QUORUM_FOLLOWER &&
         quorum->now.leader_id == peer->voter.id) {
         take(quorum, peer, partition);

@@ -178,8 +178,7 @@ void quorum_lead_announce(struct quorum *quorum)
     }
 }
 
-void quorum_announce_answered(struct quorum *quorum, struct quorum_peer *peer,
-                              const void *response)
+void quorum_announce_answered(struct quorum *quorum, struct quorum_peer *peer, const void *response)
 {
     const struct begin_quorum_epoch_response *begun = response;
     if (begun->error_code != 0 || begun->topics.count != 1 ||
@@ -248,8 +247,7 @@ void quorum_lead_renounce(struct quorum *quorum)
     }
 }
 
-void quorum_renounce_answered(struct quorum *quorum, struct quorum_peer *peer,
-                              const void *response)
+void quorum_renounce_answered(struct quorum *quorum, struct quorum_peer *peer, const void *response)
 {
     const struct end_quorum_epoch_response *ended = response;
     if (ended->error_code != 0 || ended->topics.count != 1 ||

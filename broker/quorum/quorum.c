@@ -142,8 +142,8 @@ static void close_posted(struct env_post *post)
 void quorum_close_step(struct quorum *quorum)
 {
     ASSERT(quorum->closing);
-    if (quorum->log_opening || quorum->reading || quorum->store.busy ||
-        quorum_calls_busy(quorum) || quorum->close_begun) {
+    if (quorum->log_opening || quorum->reading || quorum->store.busy || quorum_calls_busy(quorum) ||
+        quorum->close_begun) {
         return;
     }
     quorum->close_begun = true;
@@ -206,11 +206,10 @@ enum quorum_role quorum_role(const struct quorum *quorum)
 const char *quorum_role_name(enum quorum_role role)
 {
     static const char *const names[] = {
-        [QUORUM_OPENING] = "opening",   [QUORUM_UNATTACHED] = "unattached",
-        [QUORUM_VOTED] = "voted",       [QUORUM_PROSPECTIVE] = "prospective",
-        [QUORUM_CANDIDATE] = "candidate",
-        [QUORUM_LEADER] = "leader",     [QUORUM_FOLLOWER] = "follower",
-        [QUORUM_RESIGNED] = "resigned",
+        [QUORUM_OPENING] = "opening",     [QUORUM_UNATTACHED] = "unattached",
+        [QUORUM_VOTED] = "voted",         [QUORUM_PROSPECTIVE] = "prospective",
+        [QUORUM_CANDIDATE] = "candidate", [QUORUM_LEADER] = "leader",
+        [QUORUM_FOLLOWER] = "follower",   [QUORUM_RESIGNED] = "resigned",
     };
     ASSERT((size_t)role < sizeof names / sizeof names[0]);
     return names[role];

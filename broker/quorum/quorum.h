@@ -74,8 +74,8 @@ struct quorum_config {
     int32_t election_timeout_ms; /* controller.quorum.election.timeout.ms */
     int32_t fetch_timeout_ms;    /* controller.quorum.fetch.timeout.ms */
     int32_t election_backoff_max_ms;
-    int32_t request_timeout_ms; /* controller.quorum.request.timeout.ms; 0 = 2000 */
-    int32_t retry_backoff_ms;   /* controller.quorum.retry.backoff.ms; 0 = 20 */
+    int32_t request_timeout_ms;  /* controller.quorum.request.timeout.ms; 0 = 2000 */
+    int32_t retry_backoff_ms;    /* controller.quorum.retry.backoff.ms; 0 = 20 */
     uint32_t replay_chunk_bytes; /* read and delivered in one turn; 0 = 64 KiB */
 };
 

@@ -26,12 +26,7 @@ enum {
 };
 
 /* Keys of the APIs that quorums speak. */
-enum {
-    API_FETCH = 1,
-    API_VOTE = 52,
-    API_BEGIN_QUORUM_EPOCH = 53,
-    API_END_QUORUM_EPOCH = 54
-};
+enum { API_FETCH = 1, API_VOTE = 52, API_BEGIN_QUORUM_EPOCH = 53, API_END_QUORUM_EPOCH = 54 };
 
 /* What quorum-state says: an election's outcome as far as this node knows it. */
 struct quorum_state {
@@ -51,8 +46,8 @@ struct quorum_store {
     bool reading;
     struct quorum_state writing; /* what the running write holds */
     uint64_t writing_number;
-    bool again; /* the state moved on meanwhile */
-    struct bytes content;        /* read, or to be written */
+    bool again;           /* the state moved on meanwhile */
+    struct bytes content; /* read, or to be written */
     enum err error;
     struct err_text text;
 };
@@ -91,8 +86,8 @@ struct quorum_waiting {
     struct list node; /* quorum->parked, ->unsynced or ->answered */
     struct quorum *quorum;
     struct quorum_call *call;
-    struct buf *records;      /* of the answer */
-    uint64_t state_number;    /* unsynced: of the state that must be durable first */
+    struct buf *records;   /* of the answer */
+    uint64_t state_number; /* unsynced: of the state that must be durable first */
     /* A parked Fetch. */
     int32_t epoch;
     int64_t fetch_offset;
@@ -128,15 +123,15 @@ struct quorum {
     uint64_t durable_number;
     struct quorum_store store;
     struct quorum_peer peers[QUORUM_VOTERS_MAX];
-    bool proven;                /* may vote and stand: see "A wiped disk" */
-    bool won;                   /* a candidate that has its majority; it leads once that is durable */
-    bool lost;                  /* a candidate that waits before it tries again */
-    bool fetched;               /* a follower that has heard from its leader */
-    bool hurried;               /* it stood because its leader's process was gone */
-    uint32_t elections;         /* stood in without a leader coming of it */
-    int64_t deadline_ms;        /* of the role; INT64_MAX none */
-    int64_t high_watermark;     /* -1 unknown */
-    int64_t leader_watermark;   /* what our leader said last; -1 nothing */
+    bool proven;              /* may vote and stand: see "A wiped disk" */
+    bool won;                 /* a candidate that has its majority; it leads once that is durable */
+    bool lost;                /* a candidate that waits before it tries again */
+    bool fetched;             /* a follower that has heard from its leader */
+    bool hurried;             /* it stood because its leader's process was gone */
+    uint32_t elections;       /* stood in without a leader coming of it */
+    int64_t deadline_ms;      /* of the role; INT64_MAX none */
+    int64_t high_watermark;   /* -1 unknown */
+    int64_t leader_watermark; /* what our leader said last; -1 nothing */
     int64_t epoch_start_offset; /* of this leader's LeaderChange record; -1 when not leading */
     uint64_t last_token;
     struct env_timer timer; /* quorum_step */

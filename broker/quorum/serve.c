@@ -52,8 +52,7 @@ static void answer(struct quorum_waiting *waiting, int16_t error)
 
 static bool leads(const struct quorum_waiting *waiting)
 {
-    return waiting->quorum->role == QUORUM_LEADER &&
-           waiting->quorum->now.epoch == waiting->epoch;
+    return waiting->quorum->role == QUORUM_LEADER && waiting->quorum->now.epoch == waiting->epoch;
 }
 
 static void take_read(struct quorum_waiting *waiting)

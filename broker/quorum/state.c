@@ -5,9 +5,10 @@
  * log; when both are durable the record is committed and the high watermark is known.
  *
  * HAPPY PATH among several: unattached, nobody heard for an election timeout -> prospective, asks
- * for pre-votes; a majority -> candidate: the epoch rises, its own vote goes to disk, then votes are
- * asked for; a majority -> the state that says so goes to disk, then it leads: LeaderChange into the
- * log, BeginQuorumEpoch to the others. They follow: the leader's name goes to disk, then they fetch.
+ * for pre-votes; a majority -> candidate: the epoch rises, its own vote goes to disk, then votes
+ * are asked for; a majority -> the state that says so goes to disk, then it leads: LeaderChange
+ * into the log, BeginQuorumEpoch to the others. They follow: the leader's name goes to disk, then
+ * they fetch.
  *
  * FAILURES. A follower that hears nothing for a fetch timeout becomes prospective and follows again
  * when it is refused. A leader that a majority does not fetch from for one and a half fetch
@@ -327,8 +328,8 @@ void quorum_resign(struct quorum *quorum, int32_t epoch, const char *why)
 bool quorum_learn(struct quorum *quorum, int32_t epoch, int32_t leader_id)
 {
     ASSERT(epoch >= quorum->now.epoch);
-    bool other = leader_id >= 0 && leader_id != quorum->config.node_id &&
-                 quorum_is_voter(quorum, leader_id);
+    bool other =
+        leader_id >= 0 && leader_id != quorum->config.node_id && quorum_is_voter(quorum, leader_id);
     if (epoch > quorum->now.epoch) {
         if (other) {
             quorum_become_follower(quorum, epoch, leader_id);

@@ -28,9 +28,9 @@ static void prospective_timed_out(struct quorum *quorum)
     }
     quorum_become_unattached(quorum, quorum->now.epoch);
     int64_t most_ms = quorum->config.election_backoff_max_ms;
-    quorum->deadline_ms = env_now_ms(quorum->env) +
-                          quorum_random_ms(quorum, QUORUM_BACKOFF_BASE_MS,
-                                           most_ms > QUORUM_BACKOFF_BASE_MS ? most_ms : 0);
+    quorum->deadline_ms =
+        env_now_ms(quorum->env) + quorum_random_ms(quorum, QUORUM_BACKOFF_BASE_MS,
+                                                   most_ms > QUORUM_BACKOFF_BASE_MS ? most_ms : 0);
 }
 
 static void majority_lost(struct quorum *quorum)

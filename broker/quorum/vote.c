@@ -7,8 +7,8 @@
 
 /* The one partition there is. */
 #define ONE_PARTITION(request)                                                                     \
-    ((request)->topics.count == 1 && wire_str_is((request)->topics.items[0].topic_name,            \
-                                                 QUORUM_TOPIC) &&                                  \
+    ((request)->topics.count == 1 &&                                                               \
+     wire_str_is((request)->topics.items[0].topic_name, QUORUM_TOPIC) &&                           \
      (request)->topics.items[0].partitions.count == 1 &&                                           \
      (request)->topics.items[0].partitions.items[0].partition_index == 0)
 
@@ -201,8 +201,8 @@ void quorum_serve_begin(struct quorum *quorum, struct quorum_waiting *waiting)
 static int32_t place(const struct quorum *quorum, int16_t version,
                      const struct end_quorum_epoch_request_partition *named)
 {
-    int32_t count = version >= 1 ? named->preferred_candidates.count
-                                 : named->preferred_successors.count;
+    int32_t count =
+        version >= 1 ? named->preferred_candidates.count : named->preferred_successors.count;
     for (int32_t i = 0; i < count; i++) {
         int32_t id = version >= 1 ? named->preferred_candidates.items[i].candidate_id
                                   : named->preferred_successors.items[i];
@@ -225,7 +225,8 @@ static int16_t end(struct quorum *quorum, int16_t version,
     }
     if (quorum->role == QUORUM_FOLLOWER && quorum->now.leader_id == named->leader_id) {
         int32_t after = place(quorum, version, named);
-        int64_t backoff_ms = after == 0 ? 0 : (int64_t)QUORUM_BACKOFF_BASE_MS << (after < 10 ? after : 10);
+        int64_t backoff_ms =
+            after == 0 ? 0 : (int64_t)QUORUM_BACKOFF_BASE_MS << (after < 10 ? after : 10);
         if (backoff_ms > quorum->config.election_backoff_max_ms) {
             backoff_ms = quorum->config.election_backoff_max_ms;
         }

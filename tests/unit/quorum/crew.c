@@ -109,8 +109,7 @@ static void append_one(struct mate *mate)
     size_t count = 1 + rng_below(sim_rng(crew->sim), 3);
     int64_t last = -1;
     struct err_text text;
-    enum err error =
-        quorum_append(mate->quorum, mate->active_epoch, records, count, &last, &text);
+    enum err error = quorum_append(mate->quorum, mate->active_epoch, records, count, &last, &text);
     assert_true(error == ERR_NONE || error == ERR_STALE);
 }
 
@@ -387,6 +386,19 @@ bool crew_append(struct crew *crew, int64_t *offset)
     append_one(leader);
     *offset = quorum_next_offset(leader->quorum) - 1;
     return true;
+}
+
+int64_t mate_append_big(struct mate *mate, size_t size_bytes)
+{
+    uint8_t *data = mem_zalloc(size_bytes);
+    struct quorum_record record = {data, size_bytes};
+    int64_t last = -1;
+    struct err_text text;
+    assert_int_equal(
+        quorum_append(mate->quorum, quorum_epoch(mate->quorum), &record, 1, &last, &text),
+        ERR_NONE);
+    mem_free(data);
+    return last;
 }
 
 bool crew_is_level(struct crew *crew)

@@ -74,7 +74,7 @@ void crew_build(struct crew *crew, uint64_t seed, int voters, int observers);
 void crew_raze(struct crew *crew);
 void mate_start(struct mate *mate);
 void mate_crash(struct mate *mate, enum sim_crash how);
-void mate_wipe(struct mate *mate); /* of a crashed one */
+void mate_wipe(struct mate *mate);  /* of a crashed one */
 void mate_close(struct mate *mate); /* ends its life well, in virtual time */
 /* Runs with every check after every event. */
 bool crew_run(struct crew *crew, bool (*reached)(struct crew *crew), int64_t for_ms);
@@ -82,6 +82,8 @@ struct mate *crew_leader(struct crew *crew); /* the active one of the highest ep
 bool crew_has_leader(struct crew *crew);
 /* The leader appends; false when there is none. */
 bool crew_append(struct crew *crew, int64_t *offset);
+/* It appends one record of so many bytes, more than a Fetch takes beside another batch. */
+int64_t mate_append_big(struct mate *mate, size_t size_bytes);
 /* Every mate that is up has delivered all that is committed, and there is a leader. */
 bool crew_is_level(struct crew *crew);
 bool crew_proven(const struct crew *crew); /* every voter has a quorum-state */

@@ -85,8 +85,7 @@ static void answer_versions(struct reply *reply)
     struct api_versions_response *response = reply->call.response;
     enum { KEYS = sizeof keys / sizeof keys[0] };
     wire_defaults(&wire_api_versions_response, response);
-    response->api_keys.items =
-        arena_array(&reply->arena, KEYS, sizeof *response->api_keys.items);
+    response->api_keys.items = arena_array(&reply->arena, KEYS, sizeof *response->api_keys.items);
     response->api_keys.count = KEYS;
     for (int i = 0; i < KEYS; i++) {
         response->api_keys.items[i].api_key = keys[i][0];

@@ -14,7 +14,8 @@ static struct mate *other_than(const struct mate *a, const struct mate *b)
             return mate;
         }
     }
-    return NULL;
+    assert_true(false);
+    return &crew.mates[0];
 }
 
 static void start_all(void)
@@ -89,6 +90,7 @@ static void a_leader_that_stops_well_hands_over_at_once(void **state)
 }
 
 static const struct mate *watched;
+static int64_t watched_offset;
 
 static bool leader_resigned(struct crew *all)
 {
@@ -128,7 +130,16 @@ static void a_cut_off_leader_resigns_and_a_cut_off_follower_disturbs_nobody(void
     crew_raze(&crew);
 }
 
-/* A log that holds what was never committed is cut back where it parts from its leader's. */
+/* Below what it has in common with its leader: committed, and perhaps on no other living node. */
+static bool cut_too_far(struct crew *all)
+{
+    (void)all;
+    return watched->quorum != NULL && quorum_log(watched->quorum) != NULL &&
+           log_assigned_end(quorum_log(watched->quorum)) < watched_offset;
+}
+
+/* A log that holds what was never committed is cut back where it parts from its leader's, and not
+ * to the high watermark, of which a node that has just started knows nothing. */
 static void diverging_logs_are_cut(void **state)
 {
     (void)state;
@@ -148,11 +159,15 @@ static void diverging_logs_are_cut(void **state)
     crew_run(&crew, NULL, 200); /* durable, at the cut off leader only */
     int64_t alone = log_durable_end(quorum_log(first->quorum));
     assert_int_equal(alone, offset + 1);
+    watched_offset = crew.committed_end;
+    assert_true(watched_offset > 0 && watched_offset < alone);
     mate_crash(first, SIM_POWER);
     crew_run(&crew, crew_has_leader, 20000);
     crew_progress(&crew, 20000);
     crew_heal(&crew);
     mate_start(first);
+    watched = first;
+    assert_false(crew_run(&crew, cut_too_far, 3000));
     crew_progress(&crew, 20000);
     assert_int_equal(first->expected_offset, crew.committed_end);
     crew_raze(&crew);
@@ -194,7 +209,6 @@ static void a_wiped_voter_does_not_elect_a_log_that_lacks_what_is_committed(void
     }
 }
 
-
 static void an_empty_set_waits_for_its_last_member(void **state)
 {
     (void)state;
@@ -228,6 +242,122 @@ static void resigning_passes_leadership_on(void **state)
         crew_progress(&crew, 5000);
         assert_true(crew_leader(&crew)->active_epoch > epoch);
     }
+    crew_raze(&crew);
+}
+
+/* ---- what only a majority of the present epoch commits, and what a cut may take ---- */
+
+static bool holds(struct crew *all)
+{
+    (void)all;
+    return log_durable_end(quorum_log(watched->quorum)) > watched_offset;
+}
+
+static void apart(struct mate *a, struct mate *b, bool yes)
+{
+    if (a != b) {
+        sim_partition(a->node, b->node, yes);
+    }
+}
+
+/* Everybody of `group` is cut off from everybody else. */
+static void only(struct mate **group, int count)
+{
+    for (int i = 0; i < crew.count; i++) {
+        for (int j = 0; j < crew.count; j++) {
+            bool inside_i = false;
+            bool inside_j = false;
+            for (int k = 0; k < count; k++) {
+                inside_i = inside_i || group[k] == &crew.mates[i];
+                inside_j = inside_j || group[k] == &crew.mates[j];
+            }
+            apart(&crew.mates[i], &crew.mates[j], !inside_i || !inside_j);
+        }
+    }
+}
+
+static void form_five(uint64_t seed, struct mate *in_order[5])
+{
+    crew_build(&crew, seed, 5, 0);
+    start_all();
+    crew_progress(&crew, 20000);
+    in_order[0] = crew_leader(&crew);
+    for (int i = 0, at = 1; i < 5; i++) {
+        if (&crew.mates[i] != in_order[0]) {
+            in_order[at++] = &crew.mates[i];
+        }
+    }
+}
+
+enum { BIG = (1 << 20) + 1000 };
+
+static void slow_way(struct mate *from, struct mate *to, int64_t ms)
+{
+    sim_path_set(from->node, to->node,
+                 (struct sim_path){.delay_min_us = ms * 1000, .delay_max_us = ms * 1000});
+}
+
+/* Raft's figure 8: a majority holds an entry of an earlier epoch, none of the present one. */
+static void an_earlier_epochs_entry_is_not_committed_by_counting(void **state)
+{
+    (void)state;
+    struct mate *s[5];
+    form_five(101, s);
+    only((struct mate *[]){s[0], s[1]}, 2);
+    watched_offset = mate_append_big(s[0], BIG);
+    watched = s[1];
+    assert_true(crew_run(&crew, holds, 1500)); /* s0 and s1 hold it */
+    mate_crash(s[0], SIM_KILL);
+    mate_crash(s[1], SIM_KILL);
+    /* s4 leads the next epoch, with an entry of that one that it alone holds. */
+    only((struct mate *[]){s[2], s[3], s[4]}, 3);
+    watched = NULL;
+    for (int tries = 0; watched == NULL && tries < 60000; tries++) {
+        crew_run(&crew, NULL, 1);
+        for (int i = 2; i < 5; i++) {
+            if (quorum_role(s[i]->quorum) == QUORUM_LEADER) {
+                watched = s[i];
+            }
+        }
+    }
+    assert_non_null(watched);
+    struct mate *third = &crew.mates[watched->id - 1];
+    only(NULL, 0);
+    crew_run(&crew, NULL, 200);
+    assert_true(log_durable_end(quorum_log(third->quorum)) >= watched_offset);
+    mate_crash(third, SIM_KILL);
+    /* s0 leads again, gives the big entry to one more, and its own epoch's to too few. */
+    mate_start(s[0]);
+    mate_start(s[1]);
+    struct mate *fed = s[2] == third ? s[3] : s[2];
+    only((struct mate *[]){s[0], s[1], fed}, 3);
+    crew_run(&crew, NULL, 10);
+    watched = NULL;
+    for (int tries = 0; watched == NULL && tries < 60000; tries++) {
+        crew_run(&crew, NULL, 1);
+        for (int i = 0; i < 2; i++) {
+            if (quorum_role(s[i]->quorum) == QUORUM_LEADER) {
+                watched = s[i];
+            }
+        }
+    }
+    assert_non_null(watched);
+    struct mate *again = &crew.mates[watched->id - 1];
+    struct mate *with = again == s[0] ? s[1] : s[0];
+    slow_way(again, fed, 20);
+    watched = fed;
+    assert_true(crew_run(&crew, holds, 2900));
+    crew_run(&crew, NULL, 10); /* its next Fetch is in, what that brings is still on its way */
+    assert_true(quorum_high_watermark(again->quorum) <= watched_offset);
+    sim_isolate(again->node, true);
+    mate_crash(again, SIM_POWER_CUT);
+    mate_crash(with, SIM_KILL);
+    crew_heal(&crew);
+    mate_start(third);
+    crew_progress(&crew, 30000);
+    mate_start(again);
+    mate_start(with);
+    crew_progress(&crew, 30000);
     crew_raze(&crew);
 }
 
@@ -314,8 +444,8 @@ static void fetches_are_judged(void **state)
     crew_raze(&crew);
 }
 
-static struct vote_response_partition ask(struct mate *mate, int32_t id, int32_t epoch,
-                                          int64_t end, int32_t last_epoch, bool pre_vote)
+static struct vote_response_partition ask(struct mate *mate, int32_t id, int32_t epoch, int64_t end,
+                                          int32_t last_epoch, bool pre_vote)
 {
     static struct vote_response response;
     struct arena arena = {0};
@@ -343,8 +473,7 @@ static struct vote_response_partition ask(struct mate *mate, int32_t id, int32_t
 static int32_t stored_vote(struct mate *mate)
 {
     struct bytes content = {0};
-    assert_true(
-        sim_disk_get(mate->node, "/data/meta/__cluster_metadata-0/quorum-state", &content));
+    assert_true(sim_disk_get(mate->node, "/data/meta/__cluster_metadata-0/quorum-state", &content));
     const uint8_t zero = 0;
     bytes_append(&content, &zero, 1);
     const char *at = strstr((const char *)content.data, "\"votedId\":");
@@ -395,6 +524,7 @@ int main(void)
         cmocka_unit_test(a_wiped_voter_does_not_elect_a_log_that_lacks_what_is_committed),
         cmocka_unit_test(an_empty_set_waits_for_its_last_member),
         cmocka_unit_test(resigning_passes_leadership_on),
+        cmocka_unit_test(an_earlier_epochs_entry_is_not_committed_by_counting),
         cmocka_unit_test(fetches_are_judged),
         cmocka_unit_test(votes_are_given_once_and_not_before_the_disk_has_them),
     };

@@ -14,6 +14,7 @@ static struct crew crew;
 static struct tally {
     unsigned crashes;
     unsigned wipes;
+    unsigned blackouts;
     unsigned cuts;
     unsigned resets;
     unsigned stops;
@@ -82,6 +83,29 @@ static void slow_one(void)
     }
 }
 
+/* The power fails for everyone: what was not synced is at chance everywhere at once. */
+static void black_out(void)
+{
+    for (int i = 0; i < crew.count; i++) {
+        if (crew.mates[i].up) {
+            mate_crash(&crew.mates[i], SIM_POWER);
+            tally.crashes++;
+        }
+    }
+    for (int i = 0; i < crew.count; i++) {
+        if (below(4) > 0) {
+            mate_start(&crew.mates[i]);
+        }
+    }
+    tally.blackouts++;
+}
+
+static void slow_disk(void)
+{
+    int64_t most_us = (int64_t)(500 << below(8));
+    sim_disk_latency(any()->node, SIM_SYNC, (struct sim_latency){.min_us = 50, .max_us = most_us});
+}
+
 static void restart_one(void)
 {
     for (int i = 0; i < crew.count; i++) {
@@ -96,7 +120,7 @@ static void restart_one(void)
 static void act(bool *wiped)
 {
     struct mate *mate = any();
-    switch (below(12)) {
+    switch (below(14)) {
     case 0:
     case 1:
         crash_one(false);
@@ -133,6 +157,12 @@ static void act(bool *wiped)
             mate_close(mate);
             tally.stops++;
         }
+        break;
+    case 10:
+        black_out();
+        break;
+    case 11:
+        slow_disk();
         break;
     default:
         restart_one();
@@ -183,11 +213,12 @@ static void nothing_committed_is_lost_or_told_twice(void **state)
         }
         run_seed(seed);
     }
-    print_message("%llu seeds: %llu events, %u elections, %u batches committed, %u crashes, %u "
-                  "wiped disks, %u cuts, %u resets, %u clean stops, %u resignations\n",
-                  (unsigned long long)seeds, (unsigned long long)tally.events, tally.elections,
-                  tally.batches, tally.crashes, tally.wipes, tally.cuts, tally.resets, tally.stops,
-                  tally.resignations);
+    print_message(
+        "%llu seeds: %llu events, %u elections, %u batches committed, %u crashes, %u "
+        "wiped disks, %u blackouts, %u cuts, %u resets, %u clean stops, %u resignations\n",
+        (unsigned long long)seeds, (unsigned long long)tally.events, tally.elections, tally.batches,
+        tally.crashes, tally.wipes, tally.blackouts, tally.cuts, tally.resets, tally.stops,
+        tally.resignations);
     assert_true(seeds < 100 || (tally.wipes > 10 && tally.crashes > 100 && tally.cuts > 100));
 }
 
