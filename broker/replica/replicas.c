@@ -297,10 +297,47 @@ static int32_t our_place(const struct replicas *all, const struct image_partitio
     return -1;
 }
 
-static struct log_dir *dir_of(struct replicas *all, const struct image_partition *partition,
-                              int32_t place)
+struct held {
+    const struct replica_key *key;
+    const char *topic;
+    bool found;
+};
+
+static void find_held(void *ctx, const char *topic, int32_t partition, const struct uuid *topic_id)
 {
-    struct log_dir *dir = dir_by_id(all, &partition->directories[place]);
+    struct held *held = ctx;
+    if (partition == held->key->partition && uuid_equal(topic_id, &held->key->topic_id) &&
+        strcmp(topic, held->topic) == 0) {
+        held->found = true;
+    }
+}
+
+/* The directory that holds the partition already. Metadata need not say: a directory is chosen here
+ * and may not have been told to the controller yet; choosing anew would begin an empty log beside
+ * the old. */
+static struct log_dir *dir_holding(struct replicas *all, const struct replica_key *key,
+                                   const char *topic)
+{
+    for (int i = 0; i < all->dir_count; i++) {
+        struct held held = {.key = key, .topic = topic};
+        log_dir_unopened(all->dirs[i], find_held, &held);
+        if (held.found) {
+            return all->dirs[i];
+        }
+    }
+    return NULL;
+}
+
+static struct log_dir *dir_of(struct replicas *all, const struct image_partition *partition,
+                              int32_t place, const struct replica_key *key, const char *topic)
+{
+    if (all->dir_count == 1) {
+        return all->dirs[0];
+    }
+    struct log_dir *dir = dir_holding(all, key, topic);
+    if (dir == NULL) {
+        dir = dir_by_id(all, &partition->directories[place]);
+    }
     return dir != NULL ? dir : choose_dir(all);
 }
 
@@ -313,7 +350,7 @@ static void open_replica(struct replicas *all, const struct image_topic *topic,
     key.partition = partition->partition;
     struct replica *replica = replica_new(all, topic->name, &key);
     replica->state = REPLICA_OPENING;
-    replica->dir = dir_of(all, partition, place);
+    replica->dir = dir_of(all, partition, place, &key, topic->name);
     all->opening++;
     if (replica_name_taken(replica)) {
         replica_await_name(replica);
