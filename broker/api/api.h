@@ -58,6 +58,10 @@ struct api_context {
     void (*controller_submit)(void *ctx, struct api_controller_call *call);
     /* Withdraws: `done` will not come. */
     void (*controller_cancel)(void *ctx, struct api_controller_call *call);
+    /* The same for what the quorum itself answers: Vote, BeginQuorumEpoch, EndQuorumEpoch, and
+     * Fetch of the metadata log. Records in the response are good until `done` returns. */
+    void (*quorum_submit)(void *ctx, struct api_controller_call *call);
+    void (*quorum_cancel)(void *ctx, struct api_controller_call *call);
     /* The quorum's leader as this node knows it; -1 none. */
     int32_t (*quorum_leader)(void *ctx);
     /* Fills a DescribeQuorum answer for __cluster_metadata-0. */

@@ -361,6 +361,10 @@ static void refuse(struct request *request, struct fetch_response *response, int
 
 void api_fetch(struct request *request)
 {
+    if (request->listener == API_CONTROLLER) {
+        api_quorum_call(request); /* of the metadata log, which is all there is on this listener */
+        return;
+    }
     const struct fetch_request *body = request->body;
     struct fetch_response *response = api_response(request);
     int32_t replica_id =

@@ -47,5 +47,6 @@ void api_init_producer_id(struct request *request);
 void api_describe_configs(struct request *request);
 void api_describe_log_dirs(struct request *request);
 void api_describe_quorum(struct request *request);
+void api_quorum_call(struct request *request);
 
 #endif

@@ -3,7 +3,7 @@
 
 static const struct api_row rows[] = {
     {WIRE_PRODUCE, API_BROKER, api_produce},
-    {WIRE_FETCH, API_BROKER, api_fetch},
+    {WIRE_FETCH, API_BROKER | API_CONTROLLER, api_fetch},
     {WIRE_LIST_OFFSETS, API_BROKER, api_list_offsets},
     {WIRE_METADATA, API_BROKER, api_metadata},
     {WIRE_OFFSET_COMMIT, API_BROKER, api_group_call},
@@ -26,6 +26,9 @@ static const struct api_row rows[] = {
     {WIRE_DELETE_GROUPS, API_BROKER, api_group_call},
     {WIRE_INCREMENTAL_ALTER_CONFIGS, API_BROKER | API_CONTROLLER, api_controller_call},
     {WIRE_OFFSET_DELETE, API_BROKER, api_group_call},
+    {WIRE_VOTE, API_CONTROLLER, api_quorum_call},
+    {WIRE_BEGIN_QUORUM_EPOCH, API_CONTROLLER, api_quorum_call},
+    {WIRE_END_QUORUM_EPOCH, API_CONTROLLER, api_quorum_call},
     {WIRE_DESCRIBE_QUORUM, API_BROKER | API_CONTROLLER, api_describe_quorum},
     {WIRE_DESCRIBE_CLUSTER, API_BROKER | API_CONTROLLER, api_describe_cluster},
 };

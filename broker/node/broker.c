@@ -2,6 +2,7 @@
 #include <stdarg.h>
 
 #include "broker/node/node_internal.h"
+#include "broker/node/peers.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
@@ -76,6 +77,7 @@ void broker_free(struct broker *broker)
     if (broker->controller != NULL) {
         controller_free(broker->controller);
     }
+    node_peers_free(broker->peers);
     if (broker->quorum != NULL) {
         quorum_free(broker->quorum);
     }

@@ -58,7 +58,9 @@ static void conn_close(struct conn *conn, const char *why)
 
 static void update_pause(struct conn *conn)
 {
-    bool pause = !conn->broker->serving || conn->request_count >= CONN_REQUESTS_MAX ||
+    /* Voters must be heard while this broker cannot serve clients yet. */
+    bool early = !conn->broker->serving && conn->listener->kind == API_BROKER;
+    bool pause = early || conn->request_count >= CONN_REQUESTS_MAX ||
                  conn->request_bytes >= CONN_INPUT_MAX ||
                  env_conn_queued(conn->broker->env, conn->id) > CONN_OUTPUT_MAX;
     if (pause != conn->paused) {

@@ -99,6 +99,7 @@ struct broker {
     bool serving;
 
     struct quorum *quorum;
+    struct node_peers *peers; /* its way to the other voters */
     struct controller *controller;
     struct image *image;
     bool publishing; /* replay is over: changes go to the rooms as they come */
@@ -156,6 +157,10 @@ void node_registration_stop(struct broker *broker);
 /* controller_link.c: calls to the active controller */
 void node_controller_submit(void *ctx, struct api_controller_call *call);
 void node_controller_cancel(void *ctx, struct api_controller_call *call);
+
+/* quorum_link.c: calls to the quorum */
+void node_quorum_submit(void *ctx, struct api_controller_call *call);
+void node_quorum_cancel(void *ctx, struct api_controller_call *call);
 
 /* producer_ids.c */
 int64_t node_next_producer_id(void *ctx);

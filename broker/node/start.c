@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "broker/node/node_internal.h"
+#include "broker/node/peers.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
@@ -261,6 +262,8 @@ static void fill_api(struct broker *broker)
         .dir_count = broker->dir_count,
         .controller_submit = node_controller_submit,
         .controller_cancel = node_controller_cancel,
+        .quorum_submit = node_quorum_submit,
+        .quorum_cancel = node_quorum_cancel,
         .quorum_leader = quorum_leader_of,
         .describe_quorum = describe_quorum,
         .auto_create = node_auto_create,
@@ -294,6 +297,9 @@ static struct quorum_config quorum_config_of(struct broker *broker)
     config.fetch_timeout_ms = settings_int(settings->values, "controller.quorum.fetch.timeout.ms");
     config.election_backoff_max_ms =
         settings_int(settings->values, "controller.quorum.election.backoff.max.ms");
+    config.request_timeout_ms =
+        settings_int(settings->values, "controller.quorum.request.timeout.ms");
+    config.retry_backoff_ms = settings_int(settings->values, "controller.quorum.retry.backoff.ms");
     return config;
 }
 
@@ -322,8 +328,11 @@ static void open_quorum(struct broker *broker)
     broker->replicas = replicas_new(broker->env, broker->dirs, broker->dir_count, &replicas);
     broker->groups = groups_new(broker->env, &groups);
     broker->controller = controller_new(broker->env, &controller, &writer);
+    broker->peers = node_peers_new(broker->env, quorum.voters, quorum.voter_count);
+    quorum.peers = node_peers_sender(broker->peers);
     broker->quorum =
         quorum_open(broker->env, metadata_dir(broker), &quorum, node_quorum_events(), broker);
+    node_peers_attach(broker->peers, broker->quorum);
     fill_api(broker);
 }
 

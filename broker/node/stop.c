@@ -1,6 +1,7 @@
 /* Stopping: what came last goes first. Every step waits for the one before; a step that has nothing
  * to stop passes on at once, so that a start that failed half way ends by the same road. */
 #include "broker/node/node_internal.h"
+#include "broker/node/peers.h"
 #include "common/base/assert.h"
 
 static void stopped(struct broker *broker)
@@ -52,6 +53,9 @@ static void close_dirs(struct broker *broker)
 
 static void on_quorum_closed(void *ctx)
 {
+    struct broker *broker = ctx;
+    node_peers_free(broker->peers);
+    broker->peers = NULL;
     node_then(ctx, close_dirs);
 }
 

@@ -11,6 +11,9 @@ static void test_every_version(void **state)
     int count = 0;
     const struct api_row *rows = api_table(&count);
     for (int i = 0; i < count; i++) {
+        if ((rows[i].listeners & API_BROKER) == 0) {
+            continue; /* a line to the broker's listener ends with it */
+        }
         const struct wire_api *api = wire_api_of(rows[i].key);
         for (int16_t v = wire_message_min(api->request); v <= wire_message_max(api->request); v++) {
             for (int asks = 0; asks < 2; asks++) {
