@@ -166,6 +166,17 @@ bool log_dir_failed(const struct log_dir *dir)
     return dir->failed;
 }
 
+bool log_dir_holds(const struct log_dir *dir, const char *topic, int32_t partition,
+                   const struct uuid *topic_id)
+{
+    char name[LOG_NAME_MAX];
+    int length = snprintf(name, sizeof name, "%s-%d", topic, (int)partition);
+    ASSERT(length > 0 && (size_t)length < sizeof name);
+    const struct dir_entry *entry = NULL;
+    HASH_FIND_STR(dir->entries, name, entry);
+    return entry != NULL && entry->on_disk && uuid_equal(&entry->topic_id, topic_id);
+}
+
 void log_dir_unopened(const struct log_dir *dir,
                       void (*each)(void *ctx, const char *topic, int32_t partition,
                                    const struct uuid *topic_id),

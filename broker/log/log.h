@@ -71,6 +71,9 @@ int64_t log_dir_bytes(const struct log_dir *dir);
 void log_dir_space(const struct log_dir *dir, int64_t *free_bytes, int64_t *total_bytes);
 /* Broken by a failed write, sync or directory operation. */
 bool log_dir_failed(const struct log_dir *dir);
+/* Whether that partition of that topic is on disk here, opened or not. */
+bool log_dir_holds(const struct log_dir *dir, const char *topic, int32_t partition,
+                   const struct uuid *topic_id);
 /* Names found on disk that were not opened: lets the node set aside what metadata does not list.
  * Calls `each` with topic, partition and topic id (zero when partition.metadata was missing). */
 void log_dir_unopened(const struct log_dir *dir,
