@@ -127,6 +127,7 @@ struct quorum {
     bool won;                 /* a candidate that has its majority; it leads once that is durable */
     bool lost;                /* a candidate that waits before it tries again */
     bool fetched;             /* a follower that has heard from its leader */
+    bool let_go;              /* a follower whose leader has sent EndQuorumEpoch */
     bool hurried;             /* it stood because its leader's process was gone */
     uint32_t elections;       /* stood in without a leader coming of it */
     int64_t deadline_ms;      /* of the role; INT64_MAX none */

@@ -101,6 +101,7 @@ static void enter(struct quorum *quorum, enum quorum_role role)
     quorum->won = false;
     quorum->lost = false;
     quorum->fetched = false;
+    quorum->let_go = false;
     quorum->leader_watermark = -1;
     quorum->deadline_ms = INT64_MAX;
     quorum_send_forget(quorum);

@@ -8,9 +8,9 @@
 static void follower_timed_out(struct quorum *quorum)
 {
     trace_info(env_trace(quorum->env),
-               "quorum: node %" PRId32 " has not heard from its leader, node %" PRId32
-               ", for %" PRId32 " ms",
-               quorum->config.node_id, quorum->now.leader_id, quorum->config.fetch_timeout_ms);
+               "quorum: node %" PRId32 " waits no longer for its leader, node %" PRId32 ": %s",
+               quorum->config.node_id, quorum->now.leader_id,
+               quorum->let_go ? "it has resigned" : "nothing was heard for a fetch timeout");
     if (quorum_is_voter(quorum, quorum->config.node_id)) {
         quorum_become_prospective(quorum);
     } else {

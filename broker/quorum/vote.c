@@ -232,6 +232,7 @@ static int16_t end(struct quorum *quorum, int16_t version,
         }
         quorum->deadline_ms = env_now_ms(quorum->env) + backoff_ms;
         quorum->fetched = false; /* its word is that it leads no more */
+        quorum->let_go = true;
     }
     return KAFKA_NONE;
 }
