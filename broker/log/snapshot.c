@@ -1,7 +1,9 @@
 /* Producer snapshots: Kafka's .snapshot files (ProducerStateManager), version 1.
  *
- * int16 version, uint32 CRC-32C of what follows it, int32 count, then 46 bytes a producer. Only the
- * last batch of a producer is kept. */
+ * int16 version, uint32 CRC-32C of what follows it, int32 count, then 46 bytes an entry. Kafka
+ * writes one entry a producer, its last batch; then a producer with several unanswered batches
+ * cannot repeat them after a restart. We write one entry for every batch remembered, oldest first:
+ * to a reader that keeps one per producer the newest wins. */
 #include <endian.h>
 #include <string.h>
 
@@ -59,30 +61,44 @@ static int by_id(struct producer *a, struct producer *b)
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
+static void put_entry(const struct producer *producer, const struct producer_batch *batch,
+                      bool newest, struct bytes *out)
+{
+    put_i64(out, producer->id);
+    put_i16(out, producer->epoch);
+    put_i32(out, batch->last_sequence);
+    put_i64(out, batch->last_offset);
+    put_i32(out, (int32_t)(batch->last_offset - batch->first_offset));
+    put_i64(out, newest ? producer->last_timestamp : batch->timestamp);
+    put_i32(out, producer->coordinator_epoch);
+    put_i64(out, newest ? producer->txn_first_offset : -1);
+}
+
 void producers_snapshot(struct producers *p, struct bytes *out)
 {
+    static const struct producer_batch none = {
+        .last_sequence = -1, .first_offset = -1, .last_offset = -1};
     size_t start = out->size;
+    uint32_t count = 0;
     put_i16(out, VERSION);
     put_i32(out, 0);
-    put_i32(out, (int32_t)producers_count(p));
+    put_i32(out, 0);
     /* In id order, so that the same state gives the same bytes. */
     HASH_SORT(p->by_id, by_id);
     for (const struct producer *producer = p->by_id; producer != NULL;
          producer = producer->hh.next) {
-        struct producer_batch none = {.last_sequence = -1, .first_offset = -1, .last_offset = -1};
-        const struct producer_batch *last =
-            producer->count > 0 ? &producer->batches[producer->count - 1] : &none;
-        put_i64(out, producer->id);
-        put_i16(out, producer->epoch);
-        put_i32(out, last->last_sequence);
-        put_i64(out, last->last_offset);
-        put_i32(out, (int32_t)(last->last_offset - last->first_offset));
-        put_i64(out, producer->last_timestamp);
-        put_i32(out, producer->coordinator_epoch);
-        put_i64(out, producer->txn_first_offset);
+        for (int i = 0; i < producer->count; i++) {
+            put_entry(producer, &producer->batches[i], i == producer->count - 1, out);
+        }
+        if (producer->count == 0) {
+            put_entry(producer, &none, true, out);
+        }
+        count += producer->count > 0 ? (uint32_t)producer->count : 1U;
     }
     uint8_t *head = out->data + start;
-    ASSERT(out->size - start == ENTRIES_AT + producers_count(p) * ENTRY_BYTES);
+    ASSERT(out->size - start == ENTRIES_AT + (size_t)count * ENTRY_BYTES);
+    uint32_t count_be = htobe32(count);
+    memcpy(head + COUNT_AT, &count_be, sizeof count_be);
     uint32_t crc = htobe32(crc32c(head + COUNT_AT, out->size - start - COUNT_AT));
     memcpy(head + CRC_AT, &crc, sizeof crc);
 }
@@ -93,8 +109,12 @@ static void restore_entry(struct producers *p, const uint8_t **at)
     struct producer *known = NULL;
     HASH_FIND(hh, p->by_id, &id, sizeof id, known);
     struct producer *producer = known != NULL ? known : mem_zalloc(sizeof *producer);
+    int16_t epoch = get_i16(at);
+    if (known == NULL || epoch != producer->epoch) {
+        producer->count = 0;
+    }
     producer->id = id;
-    producer->epoch = get_i16(at);
+    producer->epoch = epoch;
     int32_t last_sequence = get_i32(at);
     int64_t last_offset = get_i64(at);
     int32_t delta = get_i32(at);
@@ -102,7 +122,11 @@ static void restore_entry(struct producers *p, const uint8_t **at)
     producer->coordinator_epoch = get_i32(at);
     producer->txn_first_offset = get_i64(at);
     producer->forgot = true;
-    producer->count = 0;
+    if (producer->count == PRODUCER_BATCHES) {
+        memmove(producer->batches, producer->batches + 1,
+                (PRODUCER_BATCHES - 1) * sizeof producer->batches[0]);
+        producer->count--;
+    }
     if (last_offset >= 0 && delta >= 0 && delta <= last_offset && last_sequence >= 0) {
         int64_t first = (int64_t)last_sequence - delta;
         producer->batches[producer->count++] = (struct producer_batch){

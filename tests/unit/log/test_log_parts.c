@@ -287,6 +287,33 @@ static void test_snapshot_bytes(void **state)
     producers_free(&p);
 }
 
+/* A producer may have five batches unanswered: it repeats them all after a restart. */
+static void test_snapshot_keeps_five(void **state)
+{
+    (void)state;
+    struct producers p = {0};
+    struct producers back = {0};
+    struct bytes out = {0};
+    bool duplicate = false;
+    for (int i = 0; i < 7; i++) {
+        update(&p, batch_of(1000, 2, i * 5, 5, i * 5));
+    }
+    producers_snapshot(&p, &out);
+    assert_int_equal(producers_restore(&back, out.data, out.size, NULL), ERR_NONE);
+    assert_int_equal(producers_count(&back), 1);
+    for (int i = 2; i < 7; i++) {
+        assert_int_equal(check(&back, batch_of(1000, 2, i * 5, 5, 100), &duplicate), KAFKA_NONE);
+        assert_true(duplicate);
+    }
+    assert_int_equal(check(&back, batch_of(1000, 2, 5, 5, 100), &duplicate),
+                     KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    assert_int_equal(check(&back, batch_of(1000, 2, 35, 5, 100), &duplicate), KAFKA_NONE);
+    assert_false(duplicate);
+    bytes_free(&out);
+    producers_free(&back);
+    producers_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_producer_rules),
         cmocka_unit_test(test_producer_truncate),
         cmocka_unit_test(test_snapshot_bytes),
+        cmocka_unit_test(test_snapshot_keeps_five),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
