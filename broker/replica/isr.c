@@ -17,7 +17,7 @@
 #include "common/base/mem.h"
 #include "common/wire/kafka_error.h"
 
-enum { ALTER_VERSION = 3 /* members' epochs: KIP-903 */, ALTER_TIMEOUT_MS = 30000 };
+enum { ALTER_VERSION = 3 /* members' epochs: KIP-903 */ };
 
 static bool has(const int32_t *ids, int32_t count, int32_t id)
 {
@@ -326,7 +326,7 @@ static void on_go(struct env_post *post)
                                          .min_version = ALTER_VERSION,
                                          .max_version = ALTER_VERSION,
                                          .request = request,
-                                         .timeout_ms = ALTER_TIMEOUT_MS,
+                                         .timeout_ms = all->config.replication.socket_timeout_ms,
                                          .done = on_answer};
     all->config.links->send(all->config.links->ctx, &sender->call);
 }
