@@ -297,21 +297,6 @@ static int32_t our_place(const struct replicas *all, const struct image_partitio
     return -1;
 }
 
-struct held {
-    const struct replica_key *key;
-    const char *topic;
-    bool found;
-};
-
-static void find_held(void *ctx, const char *topic, int32_t partition, const struct uuid *topic_id)
-{
-    struct held *held = ctx;
-    if (partition == held->key->partition && uuid_equal(topic_id, &held->key->topic_id) &&
-        strcmp(topic, held->topic) == 0) {
-        held->found = true;
-    }
-}
-
 /* The directory that holds the partition already. Metadata need not say: a directory is chosen here
  * and may not have been told to the controller yet; choosing anew would begin an empty log beside
  * the old. */
@@ -319,9 +304,7 @@ static struct log_dir *dir_holding(struct replicas *all, const struct replica_ke
                                    const char *topic)
 {
     for (int i = 0; i < all->dir_count; i++) {
-        struct held held = {.key = key, .topic = topic};
-        log_dir_unopened(all->dirs[i], find_held, &held);
-        if (held.found) {
+        if (log_dir_holds(all->dirs[i], topic, key->partition, &key->topic_id)) {
             return all->dirs[i];
         }
     }
