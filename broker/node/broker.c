@@ -95,6 +95,7 @@ const char *broker_cluster_id(const struct broker *broker)
     return broker->cluster_id;
 }
 
+/* A controller of no other role has its own listener to tell of. */
 static const struct node_listener *client_listener(const struct broker *broker)
 {
     for (int i = 0; i < broker->listener_count; i++) {
@@ -102,7 +103,7 @@ static const struct node_listener *client_listener(const struct broker *broker)
             return &broker->listeners[i];
         }
     }
-    return NULL;
+    return broker->listener_count > 0 ? &broker->listeners[0] : NULL;
 }
 
 uint16_t broker_port(const struct broker *broker)

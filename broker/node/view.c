@@ -80,13 +80,18 @@ static void on_leader_changed(void *ctx, int32_t leader_id, int32_t epoch)
 {
     struct broker *broker = ctx;
     trace_info(env_trace(broker->env), "metadata quorum: leader %d in epoch %d", leader_id, epoch);
+    if (leader_id >= 0 && !(broker->settings->roles & BROKER_ROLE_BROKER)) {
+        node_ready(broker); /* a controller has nobody to register with */
+    }
 }
 
 static void on_activated(void *ctx, int32_t epoch)
 {
     struct broker *broker = ctx;
     controller_activate(broker->controller, epoch);
-    node_register(broker);
+    if (broker->settings->roles & BROKER_ROLE_BROKER) {
+        node_register(broker);
+    }
 }
 
 static void on_deactivated(void *ctx, int32_t epoch)

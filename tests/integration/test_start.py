@@ -105,6 +105,13 @@ class Life(unittest.TestCase):
         self.assertIn(str(self.broker.port), self.broker.log())
         holder.close()
 
+    def test_broker_with_several_voters(self):
+        done = run('--data-dir', self.broker.data, '--set', 'listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0',
+                   '--set', 'controller.listener.names=CONTROLLER',
+                   '--set', 'controller.quorum.voters=1@127.0.0.1:19301,2@127.0.0.1:19302')
+        self.assertEqual(done.returncode, 2)
+        self.assertIn('2 voters', done.stderr)
+
     def test_unwritable_directory(self):
         path = os.path.join(self.broker.root, 'file')
         open(path, 'w').close()
@@ -171,6 +178,41 @@ class BadInput(unittest.TestCase):
             size = struct.unpack('>i', sock.recv(4))[0]
             body = sock.recv(size)
         self.assertEqual(struct.unpack('>ihihhh', body), (7, 35, 1, 18, 0, 4))
+
+
+class Quorum(unittest.TestCase):
+    """Three controllers elect a leader, and another one when it is killed."""
+
+    def leader(self, nodes, not_in=()):
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            for number, node in nodes.items():
+                lines = [l for l in node.log().splitlines() if 'metadata quorum: leader' in l]
+                leader = int(lines[-1].split('leader ')[1].split()[0]) if lines else -1
+                if leader > 0 and leader not in not_in:
+                    return leader
+            time.sleep(0.02)
+        raise AssertionError('no leader: ' + '\n'.join(n.log()[-500:] for n in nodes.values()))
+
+    def test_election_and_failover(self):
+        ports = cluster.free_ports(3)
+        voters = ','.join('%d@127.0.0.1:%d' % (i + 1, port) for i, port in enumerate(ports))
+        nodes = {}
+        for i, port in enumerate(ports):
+            node = Broker('node.id=%d' % (i + 1), 'process.roles=controller', 'listeners=CONTROLLER://127.0.0.1:%d' % port,
+                          'controller.listener.names=CONTROLLER', 'controller.quorum.voters=' + voters)
+            nodes[i + 1] = node.start(wait=False)
+        for node in nodes.values():
+            node.wait_ready()
+        first = self.leader(nodes)
+        nodes[first].kill9()
+        rest = {number: node for number, node in nodes.items() if number != first}
+        second = self.leader(rest, not_in=(first,))
+        nodes[first].start()
+        self.assertEqual(self.leader(nodes), second)
+        for node in nodes.values():
+            self.assertEqual(node.stop(), 0, node.log()[-2000:])
+            node.close()
 
 
 class Signals(unittest.TestCase):
