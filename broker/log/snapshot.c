@@ -93,7 +93,8 @@ void producers_snapshot(struct producers *p, struct bytes *out)
         if (producer->count == 0) {
             put_entry(producer, &none, true, out);
         }
-        count += producer->count > 0 ? (uint32_t)producer->count : 1U;
+        int entries = producer->count > 0 ? producer->count : 1;
+        count += (uint32_t)entries;
     }
     uint8_t *head = out->data + start;
     ASSERT(out->size - start == ENTRIES_AT + (size_t)count * ENTRY_BYTES);
