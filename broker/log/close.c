@@ -82,7 +82,8 @@ static void shut_finished(struct task *task)
 
 static void shut(struct log *log)
 {
-    ASSERT(log->written == log->assigned);
+    ASSERT(log->written == log->assigned && !log->shutting);
+    log->shutting = true;
     struct shut_task *task = task_new(sizeof *task, log->dir, log);
     task->path = mem_strdup(log->path);
     task->end_offset = log->assigned;

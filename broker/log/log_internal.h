@@ -177,6 +177,7 @@ struct log {
     void *ctx;
     enum log_state state;
     bool failed;
+    bool shutting; /* the closing task has been submitted: no other may follow it */
     bool shut; /* closing: everything is on disk */
     enum err error;
     struct err_text text;

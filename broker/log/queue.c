@@ -272,7 +272,8 @@ void queue_submit_rolls(struct log *log)
 static void flush(struct env_post *post)
 {
     struct log *log = CONTAINER_OF(post, struct log, flush_post);
-    if (log->failed || log->writing || (log->state != LOG_OPEN && log->state != LOG_CLOSING)) {
+    if (log->failed || log->writing || log->shutting ||
+        (log->state != LOG_OPEN && log->state != LOG_CLOSING)) {
         return;
     }
     if (list_empty(&log->queue) && cut_step(log)) {
