@@ -155,7 +155,7 @@ static void on_answer(struct call *call, const struct client_answer *answer)
     struct reader *r = call->ctx;
     const struct fetch_response *response = answer->response;
     r->asking = false;
-    actor_within(&r->actor, 50);
+    actor_within(&r->actor, r->actor.universe->calm ? 2 : 50);
     if (answer->error != ERR_NONE || response->error_code != KAFKA_NONE) {
         caller_reroute(r->actor.caller);
         return;

@@ -5,7 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
-enum { CALM_MAX_MS = 90000, LAST_CRASH_PERCENT = 50, MEMBERS = 0 };
+enum { CALM_MAX_MS = 90000, LAST_CRASH_PERCENT = 50 };
 
 int64_t universe_below(struct universe *u, int64_t bound)
 {
@@ -89,7 +89,7 @@ static void make_actors(struct universe *u)
     }
     add(u, reader_new(u, 0, false));
     add(u, reader_new(u, 0, true));
-    for (int i = 0; i < MEMBERS; i++) {
+    for (int i = 0; i < GROUP_MEMBERS; i++) {
         add(u, member_new(u, i));
     }
 }

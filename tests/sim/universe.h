@@ -15,6 +15,7 @@
 #include "tests/sim/verdict.h"
 
 enum { SERVERS_MAX = 5, ACTORS_MAX = 12, TOPICS_MAX = 3, PARTS_MAX = LEDGER_PARTS_MAX };
+enum { GROUP_MEMBERS = 2 };
 
 struct universe;
 
@@ -88,6 +89,12 @@ struct topic_plan {
     int first_part;
 };
 
+/* A member's place in the group, as it sees it. */
+struct group_view {
+    int32_t generation; /* -1: out */
+    uint32_t parts;     /* a mask */
+};
+
 struct universe {
     struct sim *sim;
     uint64_t seed;
@@ -102,6 +109,7 @@ struct universe {
     int actor_count;
     struct topic_plan topics[TOPICS_MAX];
     int topic_count;
+    struct group_view group[GROUP_MEMBERS];
     unsigned fault_kinds; /* bits of enum fault that may strike */
     int64_t fault_gap_ms; /* mean */
     uint64_t starts;      /* of servers, so far */
