@@ -57,7 +57,7 @@ static void take_partition(struct fetcher *fetcher, const struct uuid *topic_id,
     struct replica *replica = replicas_find(fetcher->all, topic_id, part->partition_index);
     if (replica == NULL || replica->following.fetcher != fetcher ||
         replica->following.round != fetcher->round) {
-        return; /* gone, or came since */
+        return; /* gone, or came (again) since: an epoch begins at round 0 */
     }
     replica->following.round = 0; /* one answer for each */
     if (follower_take(replica, part, frame) && replica->following.fetcher == fetcher) {
@@ -102,7 +102,6 @@ static void name_partition(struct fetcher *fetcher, struct replica *replica,
 {
     struct following *following = &replica->following;
     following->round = fetcher->round;
-    following->asked_epoch = replica->leader_epoch;
     following->asked_offset = replica_own_end(replica);
     ASSERT(following->asked_offset == log_assigned_end(replica->log));
     wire_struct_defaults(&wire_struct_fetch_request_partition, part);

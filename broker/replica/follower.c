@@ -233,11 +233,26 @@ static size_t of_known_epochs(const struct wire_records *records, int32_t leader
     return at;
 }
 
+/* A leader's log may begin within a batch, and an empty log that was told to begin there gets that
+ * batch whole: it begins where the batch does (Kafka: UnexpectedAppendOffsetException). */
+static void begin_with_batch(struct replica *replica, const struct wire_records *records)
+{
+    struct batch batch;
+    int64_t end = log_assigned_end(replica->log);
+    if (log_start(replica->log) == end &&
+        batch_parse_header(records->data, (size_t)records->size, &batch, NULL) == ERR_NONE &&
+        batch.base_offset < end && batch_last_offset(&batch) >= end) {
+        log_truncate_fully(replica->log, batch.base_offset);
+        replica_clamp_mark(replica);
+    }
+}
+
 /* True when something was appended. */
 static bool append(struct replica *replica, const struct wire_records *records, struct buf *frame)
 {
     struct err_text text = {""};
     size_t offset = 0;
+    begin_with_batch(replica, records);
     int64_t before = log_assigned_end(replica->log);
     int64_t next = before;
     size_t size = of_known_epochs(records, replica->leader_epoch);
@@ -268,8 +283,8 @@ bool follower_take(struct replica *replica, const struct fetch_response_partitio
 {
     struct following *following = &replica->following;
     ASSERT(replica->state == REPLICA_ONLINE && !replica->leading);
-    bool ours = following->asked_epoch == replica->leader_epoch && following->probe == NULL &&
-                following->asked_offset == log_assigned_end(replica->log);
+    bool ours =
+        following->probe == NULL && following->asked_offset == log_assigned_end(replica->log);
     if (!ours || log_failed(replica->log)) {
         return false;
     }

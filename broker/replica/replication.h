@@ -109,7 +109,6 @@ struct following {
     bool settling;           /* what came is on its way to the disk */
     uint64_t round;          /* of the fetch that asked for it last */
     int64_t asked_offset;
-    int32_t asked_epoch;
     int64_t leader_high_watermark; /* last said by this epoch's leader; -1 */
     int64_t leader_log_start;      /* -1 */
     struct probe *probe;           /* the leader is asked where its log begins and ends */

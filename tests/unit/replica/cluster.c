@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { PUMP_US = 3000, CHECK_US = 20000 };
+enum { PUMP_US = 3000, CHECK_US = 5000 };
 
 static struct node *node_of(struct cluster *c, int32_t id)
 {
@@ -127,6 +127,7 @@ void cluster_heal(struct cluster *c)
         c->fenced_until_us[a] = 0;
         sim_disk_heal(node_of(c, a)->sim);
     }
+    c->metadata_one_in = 3;
     c->refuse_alters = false;
     c->hold_alters = false;
 }
@@ -198,6 +199,7 @@ struct cluster *cluster_new(uint64_t seed, bool soft)
                                   .sink = getenv("CLUSTER_TRACE") != NULL ? print_line : NULL};
     c->sim = sim_new(&options);
     rng_seed(&c->rng, seed);
+    c->metadata_one_in = 3;
     sim_net_timeouts(c->sim, 800, 400);
     for (int32_t id = 0; id <= BROKERS; id++) {
         struct node *node = node_of(c, id);

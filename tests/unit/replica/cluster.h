@@ -112,6 +112,7 @@ struct cluster {
     uint64_t next_number;
     bool refuse_alters; /* AlterPartition is answered with NOT_CONTROLLER */
     bool hold_alters;   /* ... not answered */
+    uint64_t metadata_one_in; /* how rarely a broker hears of the next change */
     bool producing;
     struct acked *acked;
     size_t acked_count;

@@ -140,9 +140,11 @@ static void check_marks(struct cluster *c, int index)
             continue;
         }
         int64_t mark = replica_high_watermark(replica);
-        CHECK(c, index, mark <= log_end(replica_log(replica)),
+        CHECK(c, index, mark <= safe_end(part, replica),
               "broker %d has a high watermark %lld past its end\n", id, (long long)mark);
-        CHECK(c, index, mark >= node->marks[index],
+        /* One that starts anew takes the batch that its start lies within. */
+        bool anew = log_end(replica_log(replica)) <= node->marks[index];
+        CHECK(c, index, mark >= node->marks[index] || anew,
               "broker %d's high watermark went from %lld back to %lld\n", id,
               (long long)node->marks[index], (long long)mark);
         node->marks[index] = mark;
@@ -167,7 +169,7 @@ static void check_same(struct cluster *c, int index, struct replica *a, struct r
     int64_t end = replica_high_watermark(a) < replica_high_watermark(b) ? replica_high_watermark(a)
                                                                         : replica_high_watermark(b);
     int64_t start = log_start(la) > log_start(lb) ? log_start(la) : log_start(lb);
-    int64_t step = (end - start) / 50 + 1;
+    int64_t step = (end - start) / 10 + 1;
     for (int64_t offset = end - 1; offset >= start; offset -= step) {
         CHECK(c, index, log_epoch_at(la, offset) == log_epoch_at(lb, offset),
               "offset %lld is of epoch %d here and of %d there\n", (long long)offset,
@@ -225,11 +227,11 @@ static bool is_set(void *ctx)
     return *(const bool *)ctx;
 }
 
-static struct bytes read_log(struct cluster *c, int index, struct replica *replica)
+static struct bytes read_log(struct cluster *c, int index, struct replica *replica, int64_t from)
 {
     struct bytes all = {0};
     struct log *log = replica_log(replica);
-    int64_t at = log_start(log);
+    int64_t at = from;
     while (at < log_end(log)) {
         bool done = false;
         struct log_read read = {.offset = at,
@@ -256,13 +258,13 @@ static struct bytes read_log(struct cluster *c, int index, struct replica *repli
 static uint64_t *numbers_of(struct cluster *c, int index, const struct bytes *log, int64_t end)
 {
     uint64_t *numbers = mem_array((size_t)end + 1, sizeof *numbers);
-    int64_t next = 0;
+    int64_t next = -1;
     for (size_t at = 0; at < log->size;) {
         struct record_walk walk;
         struct record record;
         assert_int_equal(
             record_walk_init(&walk, log->data + at, log->size - at, 1 << 20, NULL), ERR_NONE);
-        CHECK(c, index, walk.batch.base_offset == next, "a batch at %lld follows offset %lld\n",
+        CHECK(c, index, next < 0 || walk.batch.base_offset == next, "a batch at %lld follows offset %lld\n",
               (long long)walk.batch.base_offset, (long long)next - 1);
         while (record_walk_next(&walk, &record)) {
             numbers[record.offset] = strtoull((const char *)record.value.data, NULL, 10);
@@ -271,7 +273,7 @@ static uint64_t *numbers_of(struct cluster *c, int index, const struct bytes *lo
         at += walk.batch.size;
         record_walk_free(&walk);
     }
-    CHECK(c, index, next == end, "the log ends at %lld, not %lld\n", (long long)next,
+    CHECK(c, index, next == end || log->size == 0, "the log ends at %lld, not %lld\n", (long long)next,
           (long long)end);
     return numbers;
 }
@@ -279,10 +281,15 @@ static uint64_t *numbers_of(struct cluster *c, int index, const struct bytes *lo
 static void check_part(struct cluster *c, int index)
 {
     struct replica *first = cluster_replica(&c->nodes[1], index);
-    struct bytes log = read_log(c, index, first);
+    int64_t from = 0; /* a start that moved within a segment may be forgotten in a crash */
+    for (int32_t id = 1; id <= BROKERS; id++) {
+        int64_t start = log_start(replica_log(cluster_replica(&c->nodes[id], index)));
+        from = start > from ? start : from;
+    }
+    struct bytes log = read_log(c, index, first, from);
     int64_t end = log_end(replica_log(first));
     for (int32_t id = 2; id <= BROKERS; id++) {
-        struct bytes other = read_log(c, index, cluster_replica(&c->nodes[id], index));
+        struct bytes other = read_log(c, index, cluster_replica(&c->nodes[id], index), from);
         CHECK(c, index, other.size == log.size && memcmp(other.data, log.data, log.size) == 0,
               "the logs of brokers 1 and %d differ\n", id);
         bytes_free(&other);
@@ -290,7 +297,7 @@ static void check_part(struct cluster *c, int index)
     uint64_t *numbers = numbers_of(c, index, &log, end);
     for (size_t i = 0; i < c->acked_count; i++) {
         const struct acked *acked = &c->acked[i];
-        if (acked->part == index) {
+        if (acked->part == index && acked->offset >= from) {
             CHECK(c, index, acked->offset < end && numbers[acked->offset] == acked->number,
                   "number %llu was acknowledged at offset %lld and is not there\n",
                   (unsigned long long)acked->number, (long long)acked->offset);

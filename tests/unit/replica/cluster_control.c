@@ -173,7 +173,10 @@ static void alter(struct cluster *c, int32_t sender, const struct uuid *topic_id
             part = &c->parts[i];
         }
     }
-    assert_non_null(part);
+    if (part == NULL) {
+        fail_msg("AlterPartition of a partition that does not exist");
+        return;
+    }
     out->partition_index = asked->partition_index;
     out->error_code = judge(c, sender, part, asked);
     if (out->error_code != KAFKA_NONE) {
@@ -268,7 +271,7 @@ static void pump_node(struct cluster *c, struct node *node)
         enroll(node);
     }
     if (node->phase == NODE_REPLAYING ||
-        (node->image_at < c->batch_count && rng_below(&c->rng, 3) == 0)) {
+        (node->image_at < c->batch_count && rng_below(&c->rng, c->metadata_one_in) == 0)) {
         deliver(node);
     }
     if (c->fenced[node->id] && replicas_settled(node->replicas) &&

@@ -58,7 +58,7 @@ static void disturb_wires(struct cluster *c)
 static void disturb_control(struct cluster *c, struct node *node)
 {
     int part = (int)rng_below(&c->rng, (uint64_t)c->part_count);
-    switch (rng_below(&c->rng, 5)) {
+    switch (rng_below(&c->rng, 6)) {
     case 0:
         c->fenced_until_us[node->id] = sim_now_us(c->sim) + some_ms(c, 500) * 1000;
         control_fence(c, node->id);
@@ -69,6 +69,9 @@ static void disturb_control(struct cluster *c, struct node *node)
     case 2:
         c->hold_alters = !c->hold_alters;
         break;
+    case 4:
+        c->metadata_one_in = 1 + rng_below(&c->rng, 100);
+        break;
     case 3: /* the same leader, a new epoch */
         if (c->parts[part].leader > 0) {
             control_lead(c, part, c->parts[part].leader);
@@ -77,6 +80,20 @@ static void disturb_control(struct cluster *c, struct node *node)
     default:
         control_lead(c, part, node->id);
         break;
+    }
+}
+
+/* As DeleteRecords does. */
+static void advance_start(struct cluster *c, int part)
+{
+    struct node *leader = cluster_leader(c, part);
+    if (leader != NULL) {
+        struct replica *replica = cluster_replica(leader, part);
+        struct log *log = replica_log(replica);
+        int64_t room = replica_high_watermark(replica) - log_start(log);
+        if (room > 0) {
+            log_advance_start(log, log_start(log) + (int64_t)rng_below(&c->rng, (uint64_t)room + 1));
+        }
     }
 }
 
@@ -109,7 +126,7 @@ static void disturb(struct cluster *c, bool power)
         }
         break;
     case 9:
-        cluster_heal(c);
+        advance_start(c, (int)rng_below(&c->rng, (uint64_t)c->part_count));
         break;
     default:
         disturb_control(c, node);
