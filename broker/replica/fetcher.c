@@ -8,9 +8,9 @@
  * neither waits for the other's disk.
  *
  * Failure modes: no answer, or one that refuses the whole request, puts the fetcher off, longer
- * after each failure in a row; a partition in trouble is left out until its time comes, and a parked
- * fetch does not outlast that. Partitions come and go while a fetch is under way: an answer counts
- * only for those it was asked for, in the epoch it was asked in. */
+ * after each failure in a row; a partition in trouble is left out until its time comes, and a
+ * parked fetch does not outlast that. Partitions come and go while a fetch is under way: an answer
+ * counts only for those it was asked for, in the epoch it was asked in. */
 #include "broker/replica/replica_internal.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
@@ -49,7 +49,8 @@ int64_t fetcher_backoff_ms(const struct replicas *all, int32_t failures)
     return wait < most ? wait : most;
 }
 
-/* ---- the answer ------------------------------------------------------------------------------- */
+/* ---- the answer -------------------------------------------------------------------------------
+ */
 
 static void take_partition(struct fetcher *fetcher, const struct uuid *topic_id,
                            const struct fetch_response_partition *part, struct buf *frame)
@@ -79,8 +80,7 @@ static void on_answer(struct replica_call *call, const struct replica_answer *an
         int64_t wait_ms = fetcher_backoff_ms(fetcher->all, fetcher->failures);
         fetcher->retry_at_ms = env_now_ms(fetcher->all->env) + wait_ms;
         trace_debug(env_trace(fetcher->all->env), "fetch from broker %d: %s; again in %lld ms",
-                    fetcher->source,
-                    refused ? kafka_error_name(response->error_code) : answer->why,
+                    fetcher->source, refused ? kafka_error_name(response->error_code) : answer->why,
                     (long long)wait_ms);
         fetcher_poke(fetcher);
         return;
@@ -95,7 +95,8 @@ static void on_answer(struct replica_call *call, const struct replica_answer *an
     fetcher_poke(fetcher);
 }
 
-/* ---- the request ------------------------------------------------------------------------------ */
+/* ---- the request ------------------------------------------------------------------------------
+ */
 
 static void name_partition(struct fetcher *fetcher, struct replica *replica,
                            struct fetch_request_partition *part)
@@ -121,8 +122,7 @@ static int32_t name_members(struct fetcher *fetcher, struct fetch_request *reque
 {
     int64_t now = env_now_ms(fetcher->all->env);
     size_t most = (size_t)fetcher->member_count;
-    struct fetch_request_partition *parts =
-        arena_array(&fetcher->arena, most, sizeof *parts);
+    struct fetch_request_partition *parts = arena_array(&fetcher->arena, most, sizeof *parts);
     request->topics.items = arena_array(&fetcher->arena, most, sizeof *request->topics.items);
     request->topics.count = 0;
     int32_t count = 0;
@@ -180,15 +180,15 @@ static void send_fetch(struct fetcher *fetcher)
     request->min_bytes = all->config.replication.fetch_min_bytes;
     request->max_bytes = all->config.replication.fetch_response_max_bytes;
     fetcher->sent = true;
-    fetcher->call = (struct replica_call){
-        .broker_id = fetcher->source,
-        .channel = fetcher->durable ? REPLICA_CHANNEL_DURABLE : REPLICA_CHANNEL_OTHERS,
-        .api_key = WIRE_FETCH,
-        .min_version = FETCH_MIN_VERSION,
-        .max_version = FETCH_MAX_VERSION,
-        .request = request,
-        .timeout_ms = all->config.replication.socket_timeout_ms,
-        .done = on_answer};
+    fetcher->call = (struct replica_call){.broker_id = fetcher->source,
+                                          .channel = fetcher->durable ? REPLICA_CHANNEL_DURABLE
+                                                                      : REPLICA_CHANNEL_OTHERS,
+                                          .api_key = WIRE_FETCH,
+                                          .min_version = FETCH_MIN_VERSION,
+                                          .max_version = FETCH_MAX_VERSION,
+                                          .request = request,
+                                          .timeout_ms = all->config.replication.socket_timeout_ms,
+                                          .done = on_answer};
     all->config.links->send(all->config.links->ctx, &fetcher->call);
 }
 
@@ -232,7 +232,8 @@ int32_t fetcher_source(const struct fetcher *fetcher)
     return fetcher->source;
 }
 
-/* ---- members ---------------------------------------------------------------------------------- */
+/* ---- members ----------------------------------------------------------------------------------
+ */
 
 static struct fetcher *fetcher_of(struct replicas *all, int32_t source, bool durable)
 {

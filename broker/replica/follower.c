@@ -45,7 +45,8 @@ static void note_settling(struct replica *replica)
     }
 }
 
-/* ---- cutting ---------------------------------------------------------------------------------- */
+/* ---- cutting ----------------------------------------------------------------------------------
+ */
 
 static void cut(struct replica *replica, int64_t offset)
 {
@@ -97,7 +98,8 @@ static void take_diverging(struct replica *replica, int32_t epoch, int64_t end_o
     }
 }
 
-/* ---- the leader's log is elsewhere: OFFSET_OUT_OF_RANGE ---------------------------------------- */
+/* ---- the leader's log is elsewhere: OFFSET_OUT_OF_RANGE ----------------------------------------
+ */
 
 static void on_probe(struct replica_call *call, const struct replica_answer *answer);
 
@@ -207,7 +209,8 @@ static void on_probe(struct replica_call *call, const struct replica_answer *ans
     probe_end(replica);
 }
 
-/* ---- taking what was fetched ------------------------------------------------------------------ */
+/* ---- taking what was fetched ------------------------------------------------------------------
+ */
 
 static struct buf *bytes_of(const struct wire_records *records, struct buf *frame, size_t *offset)
 {
@@ -325,7 +328,8 @@ void follower_advance(struct replica *replica)
     note_settling(replica);
 }
 
-/* ---- beginning and ending ---------------------------------------------------------------------- */
+/* ---- beginning and ending ----------------------------------------------------------------------
+ */
 
 void follower_put_off(struct replica *replica, const char *why)
 {

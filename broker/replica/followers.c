@@ -93,9 +93,8 @@ int64_t followers_common_end(const struct replica *replica)
         const struct follower *follower = &replica->followers.items[i];
         /* One that is caught up but not in yet is waited for: otherwise a busy leader's watermark
          * would run ahead of it for ever, and it could never join. */
-        bool counts =
-            isr_may_have(replica, follower->id) ||
-            (follower_caught_up(replica, follower) && isr_eligible(replica, follower));
+        bool counts = isr_may_have(replica, follower->id) ||
+                      (follower_caught_up(replica, follower) && isr_eligible(replica, follower));
         if (counts && follower->end < end) {
             end = follower->end;
         }
@@ -103,7 +102,8 @@ int64_t followers_common_end(const struct replica *replica)
     return end;
 }
 
-/* ---- a fetch ---------------------------------------------------------------------------------- */
+/* ---- a fetch ----------------------------------------------------------------------------------
+ */
 
 static bool refuse(struct replica_fetch *fetch, int16_t error)
 {

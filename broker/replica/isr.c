@@ -87,7 +87,8 @@ bool isr_eligible(const struct replica *replica, const struct follower *follower
            (follower->broker_epoch == -1 || follower->broker_epoch == broker->epoch);
 }
 
-/* ---- proposing -------------------------------------------------------------------------------- */
+/* ---- proposing --------------------------------------------------------------------------------
+ */
 
 static void propose(struct replica *replica, enum isr_change change, int32_t *ids, int32_t count)
 {
@@ -165,7 +166,8 @@ static void on_shrink(struct env_timer *timer)
                   env_now_ms(all->env) + all->config.replication.lag_time_max_ms / 2);
 }
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------
+ */
 
 static void ask_again(struct replica *replica)
 {
@@ -264,7 +266,8 @@ static void on_answer(struct replica_call *call, const struct replica_answer *an
     }
 }
 
-/* ---- asking ----------------------------------------------------------------------------------- */
+/* ---- asking -----------------------------------------------------------------------------------
+ */
 
 static void fill_partition(struct replica *replica, struct arena *arena,
                            struct alter_partition_request_partition *part)
@@ -279,8 +282,8 @@ static void fill_partition(struct replica *replica, struct arena *arena,
         arena_array(arena, (size_t)isr->proposed_count, sizeof *part->new_isr_with_epochs.items);
     for (int32_t i = 0; i < isr->proposed_count; i++) {
         const struct follower *follower = followers_find(replica, isr->proposed[i]);
-        int64_t epoch = follower == NULL ? replicas_broker_epoch(replica->all)
-                                         : follower->broker_epoch;
+        int64_t epoch =
+            follower == NULL ? replicas_broker_epoch(replica->all) : follower->broker_epoch;
         part->new_isr_with_epochs.items[i].broker_id = isr->proposed[i];
         part->new_isr_with_epochs.items[i].broker_epoch = epoch == EPOCH_UNSEEN ? -1 : epoch;
     }
@@ -298,8 +301,7 @@ static void on_go(struct env_post *post)
         count++;
     }
     arena_free(&sender->arena);
-    struct alter_partition_request *request =
-        arena_alloc(&sender->arena, sizeof *request);
+    struct alter_partition_request *request = arena_alloc(&sender->arena, sizeof *request);
     wire_defaults(&wire_alter_partition_request, request);
     request->broker_id = all->config.broker_id;
     request->broker_epoch = replicas_broker_epoch(all);

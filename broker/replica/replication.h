@@ -20,7 +20,8 @@ struct replica;
 struct replicas;
 struct fetcher;
 
-/* ---- leader: followers.c ---------------------------------------------------------------------- */
+/* ---- leader: followers.c ----------------------------------------------------------------------
+ */
 
 enum { EPOCH_UNSEEN = -2 }; /* no fetch yet; -1: a fetch that did not name one */
 
@@ -54,7 +55,8 @@ struct follower *followers_find(const struct replica *replica, int32_t id);
 int64_t followers_common_end(const struct replica *replica);
 bool follower_caught_up(const struct replica *replica, const struct follower *follower);
 
-/* ---- leader: isr.c ---------------------------------------------------------------------------- */
+/* ---- leader: isr.c ----------------------------------------------------------------------------
+ */
 
 enum isr_change { ISR_STEADY, ISR_EXPANDING, ISR_SHRINKING };
 
@@ -97,7 +99,8 @@ void isr_maybe_expand(struct replica *replica, const struct follower *follower);
 void isr_sender_init(struct replicas *all);
 void isr_sender_stop(struct replicas *all);
 
-/* ---- follower: follower.c --------------------------------------------------------------------- */
+/* ---- follower: follower.c ---------------------------------------------------------------------
+ */
 
 struct probe;
 
@@ -128,7 +131,8 @@ bool follower_take(struct replica *replica, const struct fetch_response_partitio
 /* Not to be fetched for a while, longer after each failure in a row. */
 void follower_put_off(struct replica *replica, const char *why);
 
-/* ---- follower: fetcher.c ---------------------------------------------------------------------- */
+/* ---- follower: fetcher.c ----------------------------------------------------------------------
+ */
 
 void fetcher_join(struct replica *replica);
 void fetcher_leave(struct replica *replica);

@@ -256,7 +256,7 @@ struct node *cluster_leader(struct cluster *c, int part)
 {
     struct node *node = c->parts[part].leader > 0 ? node_of(c, c->parts[part].leader) : NULL;
     struct replica *replica = node != NULL ? cluster_replica(node, part) : NULL;
-    bool leads = replica != NULL &&
-                 replica_check(replica, c->parts[part].leader_epoch, true) == KAFKA_NONE;
+    bool leads =
+        replica != NULL && replica_check(replica, c->parts[part].leader_epoch, true) == KAFKA_NONE;
     return leads ? node : NULL;
 }

@@ -110,10 +110,11 @@ struct cluster {
     size_t batch_capacity;
     int64_t next_offset;
     uint64_t next_number;
-    bool refuse_alters; /* AlterPartition is answered with NOT_CONTROLLER */
-    bool hold_alters;   /* ... not answered */
+    bool refuse_alters;       /* AlterPartition is answered with NOT_CONTROLLER */
+    bool hold_alters;         /* ... not answered */
     uint64_t metadata_one_in; /* how rarely a broker hears of the next change */
     bool producing;
+    int16_t last_error; /* of the last append that was refused */
     struct acked *acked;
     size_t acked_count;
     size_t acked_capacity;
@@ -131,9 +132,9 @@ bool cluster_until(struct cluster *c, bool (*reached)(struct cluster *c), int64_
 void cluster_crash(struct node *node, enum sim_crash how, int64_t restart_after_ms);
 void cluster_stall(struct node *node, int64_t for_ms);
 void cluster_heal(struct cluster *c);
-struct replica *cluster_replica(struct node *node, int part);   /* NULL when not open */
-struct node *cluster_leader(struct cluster *c, int part);       /* that knows it is; NULL */
-bool cluster_open(const struct node *a, const struct node *b);  /* both ways */
+struct replica *cluster_replica(struct node *node, int part);  /* NULL when not open */
+struct node *cluster_leader(struct cluster *c, int part);      /* that knows it is; NULL */
+bool cluster_open(const struct node *a, const struct node *b); /* both ways */
 void cluster_settings(void *ctx, const char *topic, struct replica_settings *out);
 
 /* ---- wires: cluster_wire.c ---- */

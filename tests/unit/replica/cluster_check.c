@@ -67,6 +67,7 @@ static void on_produced(struct replica_append *append)
         c->counts.acked += (uint64_t)produce->count;
     } else {
         c->counts.refused++;
+        c->last_error = append->error;
     }
     list_remove(&produce->node);
     mem_free(produce);
@@ -171,9 +172,11 @@ static void check_same(struct cluster *c, int index, struct replica *a, struct r
     int64_t start = log_start(la) > log_start(lb) ? log_start(la) : log_start(lb);
     int64_t step = (end - start) / 10 + 1;
     for (int64_t offset = end - 1; offset >= start; offset -= step) {
-        CHECK(c, index, log_epoch_at(la, offset) == log_epoch_at(lb, offset),
-              "offset %lld is of epoch %d here and of %d there\n", (long long)offset,
-              log_epoch_at(la, offset), log_epoch_at(lb, offset));
+        int32_t here = log_epoch_at(la, offset);
+        int32_t there = log_epoch_at(lb, offset);
+        /* Unknown below where the start once was: a crash may forget that it had moved. */
+        CHECK(c, index, here == there || here < 0 || there < 0,
+              "offset %lld is of epoch %d here and of %d there\n", (long long)offset, here, there);
     }
 }
 
@@ -262,10 +265,11 @@ static uint64_t *numbers_of(struct cluster *c, int index, const struct bytes *lo
     for (size_t at = 0; at < log->size;) {
         struct record_walk walk;
         struct record record;
-        assert_int_equal(
-            record_walk_init(&walk, log->data + at, log->size - at, 1 << 20, NULL), ERR_NONE);
-        CHECK(c, index, next < 0 || walk.batch.base_offset == next, "a batch at %lld follows offset %lld\n",
-              (long long)walk.batch.base_offset, (long long)next - 1);
+        assert_int_equal(record_walk_init(&walk, log->data + at, log->size - at, 1 << 20, NULL),
+                         ERR_NONE);
+        CHECK(c, index, next < 0 || walk.batch.base_offset == next,
+              "a batch at %lld follows offset %lld\n", (long long)walk.batch.base_offset,
+              (long long)next - 1);
         while (record_walk_next(&walk, &record)) {
             numbers[record.offset] = strtoull((const char *)record.value.data, NULL, 10);
         }
@@ -273,8 +277,8 @@ static uint64_t *numbers_of(struct cluster *c, int index, const struct bytes *lo
         at += walk.batch.size;
         record_walk_free(&walk);
     }
-    CHECK(c, index, next == end || log->size == 0, "the log ends at %lld, not %lld\n", (long long)next,
-          (long long)end);
+    CHECK(c, index, next == end || log->size == 0, "the log ends at %lld, not %lld\n",
+          (long long)next, (long long)end);
     return numbers;
 }
 
@@ -290,7 +294,9 @@ static void check_part(struct cluster *c, int index)
     int64_t end = log_end(replica_log(first));
     for (int32_t id = 2; id <= BROKERS; id++) {
         struct bytes other = read_log(c, index, cluster_replica(&c->nodes[id], index), from);
-        CHECK(c, index, other.size == log.size && memcmp(other.data, log.data, log.size) == 0,
+        CHECK(c, index,
+              other.size == log.size &&
+                  (log.size == 0 || memcmp(other.data, log.data, log.size) == 0),
               "the logs of brokers 1 and %d differ\n", id);
         bytes_free(&other);
     }

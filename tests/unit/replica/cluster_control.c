@@ -237,8 +237,7 @@ static void deliver(struct node *node)
     size_t until = replaying ? node->publish_at : node->image_at + 1;
     while (node->image_at < until) {
         const struct bytes *batch = &c->batches[node->image_at++];
-        enum err error =
-            image_apply_batches(node->image, &delta, batch->data, batch->size, &text);
+        enum err error = image_apply_batches(node->image, &delta, batch->data, batch->size, &text);
         if (error != ERR_NONE) {
             print_message("metadata: %s\n", text.text);
         }

@@ -131,8 +131,8 @@ static bool judge(struct parked *p, struct parked_part *part, struct replica *re
     out->log_start_offset = fetch->log_start_offset_here;
     out->diverging_epoch.epoch = fetch->diverging_epoch;
     out->diverging_epoch.end_offset = fetch->diverging_end_offset;
-    p->answer = p->answer || fetch->error != KAFKA_NONE || fetch->diverging_epoch >= 0 ||
-                fetch->news;
+    p->answer =
+        p->answer || fetch->error != KAFKA_NONE || fetch->diverging_epoch >= 0 || fetch->news;
     return more;
 }
 
@@ -228,8 +228,8 @@ static void lay_out(struct parked *p)
         struct fetch_response_response *out = &p->response.responses.items[i];
         out->topic_id = topic->topic_id;
         out->partitions.count = topic->partitions.count;
-        out->partitions.items = arena_array(&p->arena, (size_t)topic->partitions.count,
-                                            sizeof *out->partitions.items);
+        out->partitions.items =
+            arena_array(&p->arena, (size_t)topic->partitions.count, sizeof *out->partitions.items);
         for (int32_t k = 0; k < topic->partitions.count; k++, part++) {
             part->parked = p;
             part->asked = &topic->partitions.items[k];
@@ -287,8 +287,7 @@ static void serve_list_offsets(struct served *served, int16_t version, int32_t c
     part.error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     for (int i = 0; i < node->cluster->part_count; i++) {
         const struct part *known = &node->cluster->parts[i];
-        struct replica *replica =
-            replicas_find(node->replicas, &known->topic_id, known->partition);
+        struct replica *replica = replicas_find(node->replicas, &known->topic_id, known->partition);
         if (wire_str_is(request.topics.items[0].name, known->topic) &&
             known->partition == asked->partition_index && replica != NULL) {
             part.error_code = replica_check(replica, asked->current_leader_epoch, true);

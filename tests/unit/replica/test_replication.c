@@ -1,0 +1,269 @@
+/* One rule of replication at a time: three brokers, a scripted controller. */
+#include "tests/unit/replica/cluster.h"
+
+/* Partition 0 is led by broker 1, with 2 and 3 in sync. */
+enum { HARD = 0, SOFT = 2 };
+
+static int64_t fed; /* what `acked` must reach */
+
+static bool all_acked(struct cluster *c)
+{
+    return (int64_t)c->acked_count >= fed;
+}
+
+/* Produces one batch and waits for its acknowledgement. */
+static bool produce_within(struct cluster *c, int part, int64_t within_ms)
+{
+    uint64_t before = c->next_number;
+    fed = (int64_t)c->acked_count;
+    assert_true(cluster_produce(c, part));
+    fed += (int64_t)(c->next_number - before);
+    return cluster_until(c, all_acked, within_ms);
+}
+
+static struct replica *leader_of(struct cluster *c, int part)
+{
+    struct node *node = cluster_leader(c, part);
+    assert_non_null(node);
+    return cluster_replica(node, part);
+}
+
+static struct replica_fetch fetch_of(struct cluster *c, int32_t id, struct replica *replica)
+{
+    struct log *log = replica_log(replica);
+    return (struct replica_fetch){.replica_id = id,
+                                  .broker_epoch = c->broker_epochs[id],
+                                  .current_leader_epoch = replica_leader_epoch(replica),
+                                  .fetch_offset = log_end(log),
+                                  .last_fetched_epoch = log_last_epoch(log),
+                                  .known_high_watermark = INT64_MAX};
+}
+
+static void test_fetch_is_judged(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(1, false);
+    assert_true(produce_within(c, HARD, 1000));
+    assert_true(cluster_until(c, cluster_settled, 1000));
+    control_lead(c, HARD, 1); /* epoch 1 */
+    cluster_run(c, 300);
+    assert_true(produce_within(c, HARD, 1000));
+    assert_true(cluster_until(c, cluster_settled, 1000));
+    struct replica *replica = leader_of(c, HARD);
+    int64_t end = log_end(replica_log(replica));
+    assert_int_equal(replica_leader_epoch(replica), 1);
+
+    struct replica_fetch fetch = fetch_of(c, 2, replica);
+    assert_false(replica_follower_fetch(replica, &fetch));
+    assert_int_equal(fetch.error, KAFKA_NONE);
+    assert_int_equal(fetch.high_watermark, end);
+    assert_false(fetch.news);
+
+    fetch = fetch_of(c, 2, replica);
+    fetch.fetch_offset = 0;
+    fetch.last_fetched_epoch = -1;
+    assert_true(replica_follower_fetch(replica, &fetch));
+    assert_int_equal(fetch.limit_offset, end);
+
+    fetch = fetch_of(c, 2, replica);
+    fetch.current_leader_epoch = 0;
+    assert_false(replica_follower_fetch(replica, &fetch));
+    assert_int_equal(fetch.error, KAFKA_FENCED_LEADER_EPOCH);
+    fetch.current_leader_epoch = 2;
+    assert_false(replica_follower_fetch(replica, &fetch));
+    assert_int_equal(fetch.error, KAFKA_UNKNOWN_LEADER_EPOCH);
+
+    fetch = fetch_of(c, 2, replica);
+    fetch.replica_id = 7;
+    assert_false(replica_follower_fetch(replica, &fetch));
+    assert_int_equal(fetch.error, KAFKA_UNKNOWN_LEADER_EPOCH);
+
+    fetch = fetch_of(c, 2, replica);
+    fetch.broker_epoch--;
+    assert_false(replica_follower_fetch(replica, &fetch));
+    assert_int_equal(fetch.error, KAFKA_NOT_LEADER_OR_FOLLOWER);
+
+    fetch = fetch_of(c, 2, replica);
+    fetch.fetch_offset = end + 1;
+    fetch.last_fetched_epoch = -1;
+    assert_false(replica_follower_fetch(replica, &fetch));
+    assert_int_equal(fetch.error, KAFKA_OFFSET_OUT_OF_RANGE);
+
+    fetch = fetch_of(c, 2, replica);
+    fetch.last_fetched_epoch = 5; /* of an epoch that never was here */
+    assert_false(replica_follower_fetch(replica, &fetch));
+    assert_int_equal(fetch.error, KAFKA_OFFSET_OUT_OF_RANGE);
+
+    fetch = fetch_of(c, 2, replica);
+    fetch.last_fetched_epoch = 0; /* all of it in epoch 0: parts where epoch 1 began */
+    assert_false(replica_follower_fetch(replica, &fetch));
+    assert_int_equal(fetch.error, KAFKA_NONE);
+    assert_int_equal(fetch.diverging_epoch, 0);
+    assert_in_range(fetch.diverging_end_offset, 1, end - 1);
+    cluster_free(c);
+}
+
+static void test_min_isr_is_strict(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(2, false);
+    assert_true(produce_within(c, HARD, 1000));
+    int64_t mark = c->parts[HARD].mark;
+    cluster_crash(&c->nodes[2], SIM_POWER, 3000);
+    cluster_crash(&c->nodes[3], SIM_POWER, 3000);
+    /* In the log of the leader, but nowhere else; then the in-sync set falls to one. */
+    assert_false(produce_within(c, HARD, 1500));
+    assert_int_equal(c->parts[HARD].isr_count, 1);
+    struct replica *replica = leader_of(c, HARD);
+    assert_int_equal(replica_isr_count(replica), 1);
+    assert_true(log_durable_end(replica_log(replica)) > mark);
+    assert_int_equal(replica_high_watermark(replica), c->parts[HARD].mark);
+    assert_int_equal(c->counts.refused, 0);
+    assert_false(produce_within(c, HARD, 100));
+    assert_int_equal(c->counts.refused, 1);
+    assert_int_equal(c->last_error, KAFKA_NOT_ENOUGH_REPLICAS);
+    assert_true(cluster_until(c, cluster_settled, 10000));
+    cluster_check_settled(c);
+    cluster_free(c);
+}
+
+static void test_mark_of_the_idle_travels(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(3, false);
+    for (int i = 0; i < 10; i++) {
+        cluster_run(c, 37);
+        assert_true(produce_within(c, HARD, 1000));
+        /* Far below the 100 ms that a fetch may be parked. */
+        assert_true(cluster_until(c, cluster_settled, 40));
+    }
+    cluster_free(c);
+}
+
+static void test_fenced_are_not_proposed(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(4, false);
+    c->fenced_until_us[3] = sim_now_us(c->sim) + 1000000;
+    control_fence(c, 3);
+    c->producing = true;
+    cluster_run(c, 800);
+    assert_int_equal(c->parts[HARD].isr_count, 2);
+    assert_int_equal(c->counts.expansions, 0);
+    assert_int_equal(c->counts.refusals, 0);
+    c->producing = false;
+    assert_true(cluster_until(c, cluster_settled, 5000));
+    assert_true(c->counts.expansions > 0);
+    cluster_free(c);
+}
+
+static void test_one_being_added_counts(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(5, false);
+    c->refuse_alters = true;
+    control_fence(c, 3);
+    cluster_run(c, 500); /* unfenced again and at the end, but the controller does not answer */
+    assert_false(c->fenced[3]);
+    assert_int_equal(c->parts[HARD].isr_count, 2);
+    cluster_stall(&c->nodes[3], SESSION_MS - 50);
+    assert_false(produce_within(c, HARD, SESSION_MS - 60));
+    assert_true(cluster_until(c, all_acked, 2 * LAG_MS));
+    c->refuse_alters = false;
+    assert_true(cluster_until(c, cluster_settled, 2000));
+    cluster_free(c);
+}
+
+static void test_hung_follower_leaves_and_returns(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(6, false);
+    c->producing = true;
+    cluster_run(c, 200);
+    cluster_stall(&c->nodes[3], SESSION_MS); /* too short to be fenced */
+    cluster_run(c, SESSION_MS + 10);
+    assert_true(c->counts.shrinks > 0);
+    cluster_run(c, 500);
+    assert_int_equal(c->parts[HARD].isr_count, 3); /* under load */
+    c->producing = false;
+    assert_true(cluster_until(c, cluster_settled, 5000));
+    cluster_check_settled(c);
+    cluster_free(c);
+}
+
+static void slow_syncs(struct cluster *c, int32_t id, int64_t ms)
+{
+    struct sim_latency latency = {.min_us = ms * 1000, .max_us = ms * 1000};
+    sim_disk_latency(c->nodes[id].sim, SIM_SYNC, latency);
+}
+
+static void test_syncs_overlap(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(7, false);
+    for (int32_t id = 1; id <= BROKERS; id++) {
+        slow_syncs(c, id, 60);
+    }
+    for (int i = 0; i < 5; i++) {
+        assert_true(produce_within(c, HARD, 95)); /* one after the other would be 120 */
+        cluster_run(c, 300);
+    }
+    cluster_free(c);
+}
+
+static void test_soft_topics_do_not_wait_for_syncs(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(8, true);
+    slow_syncs(c, 2, 200);
+    slow_syncs(c, 3, 200);
+    for (int i = 0; i < 5; i++) {
+        assert_true(cluster_produce(c, HARD));
+        cluster_run(c, 20);
+        assert_true(cluster_produce(c, SOFT + 1));
+        size_t before = c->acked_count;
+        cluster_run(c, 40);
+        assert_true(c->acked_count > before);
+    }
+    cluster_free(c);
+}
+
+static void test_late_follower_begins_where_the_leader_does(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(9, false);
+    cluster_crash(&c->nodes[3], SIM_POWER, 2000);
+    c->producing = true;
+    cluster_run(c, 1500);
+    c->producing = false;
+    cluster_run(c, 300);
+    struct replica *replica = leader_of(c, HARD);
+    int64_t start = replica_high_watermark(replica) - 5;
+    log_advance_start(replica_log(replica), start);
+    assert_true(cluster_until(c, cluster_settled, 10000));
+    assert_true(c->counts.out_of_range > 0);
+    /* The start reaches those that had more, too. */
+    cluster_run(c, 300);
+    for (int32_t id = 1; id <= BROKERS; id++) {
+        replica = cluster_replica(&c->nodes[id], HARD);
+        assert_int_equal(log_start(replica_log(replica)), start);
+    }
+    cluster_check_settled(c);
+    cluster_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fetch_is_judged),
+        cmocka_unit_test(test_min_isr_is_strict),
+        cmocka_unit_test(test_mark_of_the_idle_travels),
+        cmocka_unit_test(test_fenced_are_not_proposed),
+        cmocka_unit_test(test_one_being_added_counts),
+        cmocka_unit_test(test_hung_follower_leaves_and_returns),
+        cmocka_unit_test(test_syncs_overlap),
+        cmocka_unit_test(test_soft_topics_do_not_wait_for_syncs),
+        cmocka_unit_test(test_late_follower_begins_where_the_leader_does),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
