@@ -12,7 +12,7 @@
 #include "common/base/mem.h"
 #include "tests/sim/universe.h"
 
-enum { TIMEOUT_MS = 3000, PASSING_MAX = 12, THINK_MS = 1500 };
+enum { TIMEOUT_MS = 3000, PASSING_MAX = 24, THINK_MS = 600 };
 
 enum topic_phase { TOPIC_ABSENT, TOPIC_CREATING, TOPIC_PRESENT, TOPIC_DELETING, TOPIC_DELETED };
 
@@ -290,7 +290,10 @@ static void step(struct actor *actor)
     }
     if (named == NULL) {
         check_metadata(a);
-    } else if (named->phase == TOPIC_ABSENT || named->phase == TOPIC_CREATING) {
+        return;
+    }
+    faults_tempt(u);
+    if (named->phase == TOPIC_ABSENT || named->phase == TOPIC_CREATING) {
         create(a, named);
     } else {
         remove_topic(a, named);

@@ -2,6 +2,7 @@
 #include "tests/sim/universe.h"
 
 enum { OPS_NEAR = 60, OPS_FAR = 1500, STALL_MAX_MS = 1500, BLOCK_MAX_MS = 4000 };
+enum { TEMPTED_MAX_US = 15000 };
 enum { WALL_JUMP_MAX_MS = 20 * 60 * 1000 };
 
 static struct server *any_server(struct universe *u)
@@ -79,8 +80,26 @@ static void strike(struct universe *u, enum fault fault)
                                                WALL_JUMP_MAX_MS);
         break;
     case FAULT_AT_START: /* server.c draws it at every start */
+    case FAULT_AFTER_REQUEST: /* faults_tempt */
     case FAULTS:
         break;
+    }
+}
+
+static void strike_after(void *ctx)
+{
+    struct universe *u = ctx;
+    if (!u->calm) {
+        u->tally->faults[FAULT_AFTER_REQUEST]++;
+        server_crash(any_server(u), universe_chance(u, 50) ? SIM_POWER : SIM_POWER_CUT);
+    }
+}
+
+void faults_tempt(struct universe *u)
+{
+    if (!u->calm && (u->fault_kinds & (1U << FAULT_AFTER_REQUEST)) && universe_chance(u, 15)) {
+        int64_t most_us = universe_chance(u, 70) ? TEMPTED_MAX_US : 10 * TEMPTED_MAX_US;
+        sim_at(u->sim, sim_now_us(u->sim) + universe_below(u, most_us), strike_after, u);
     }
 }
 
@@ -91,7 +110,7 @@ static void next_fault(void *ctx)
         return;
     }
     enum fault fault = (enum fault)universe_below(u, FAULTS);
-    if ((u->fault_kinds & (1U << fault)) && fault != FAULT_AT_START) {
+    if ((u->fault_kinds & (1U << fault)) && fault != FAULT_AT_START && fault != FAULT_AFTER_REQUEST) {
         u->tally->faults[fault]++;
         strike(u, fault);
         sim_at(u->sim, sim_now_us(u->sim) + universe_below(u, 2000 * u->fault_gap_ms), next_fault,

@@ -17,6 +17,7 @@ struct arguments {
     uint64_t max_events;
     bool verbose;
     bool twice;
+    bool stop;
 };
 
 static char running[64];
@@ -42,12 +43,13 @@ static void print_line(void *ctx, const char *line)
 
 static int usage(void)
 {
-    fputs("usage: sim [--seed N] [--count M] [--verbose] [--events K] [--twice]\n"
+    fputs("usage: sim [--seed N] [--count M] [--verbose] [--events K] [--twice] [--stop]\n"
           "  --seed N     the first seed (1)\n"
           "  --count M    how many (1)\n"
           "  --verbose    every event, on standard output\n"
           "  --events K   ends each universe's phases after K events, to stop before a failure\n"
-          "  --twice      runs every seed twice and compares\n",
+          "  --twice      runs every seed twice and compares\n"
+          "  --stop       ends after the first seed that fails\n",
           stderr);
     return 2;
 }
@@ -71,6 +73,10 @@ static bool parse(int argc, char **argv, struct arguments *a)
         }
         if (strcmp(argv[i], "--twice") == 0) {
             a->twice = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--stop") == 0) {
+            a->stop = true;
             continue;
         }
         number = strcmp(argv[i], "--seed") == 0     ? &a->seed
@@ -150,7 +156,7 @@ int main(int argc, char **argv)
 #ifdef __SANITIZE_ADDRESS__
     __sanitizer_set_death_callback(say_seed);
 #endif
-    for (uint64_t i = 0; i < a.count; i++) {
+    for (uint64_t i = 0; i < a.count && !(a.stop && failures > 0); i++) {
         failures += !run_seed(&a, a.seed + i, &tally);
     }
     running[0] = '\0';

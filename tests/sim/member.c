@@ -431,6 +431,7 @@ static bool commit(struct member *m)
             add_commit(m, call, part);
         }
     }
+    faults_tempt(u);
     send_call(m, call, TIMEOUT_MS);
     return true;
 }

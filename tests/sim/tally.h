@@ -10,6 +10,7 @@
     X(POWER_CUT, "power-cut")                                                                      \
     X(AT_OP, "at-file-operation")                                                                  \
     X(AT_START, "during-start")                                                                    \
+    X(AFTER_REQUEST, "after-request")                                                              \
     X(STOP, "clean-stop")                                                                          \
     X(STALL, "stall")                                                                              \
     X(DISK_STALL, "disk-stall")                                                                    \

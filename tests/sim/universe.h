@@ -141,6 +141,9 @@ bool universe_chance(struct universe *u, int percent);
 /* ---- faults (faults.c) ---- */
 
 void faults_begin(struct universe *u);
+/* A request is being sent whose answer must be kept: sometimes the server loses power while it is
+ * at it. */
+void faults_tempt(struct universe *u);
 /* Undoes what lasts. */
 void faults_end(struct universe *u);
 
