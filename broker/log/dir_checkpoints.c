@@ -43,6 +43,13 @@ static void refresh(struct dir_entry *entry)
     if (log == NULL || log->state == LOG_OPENING || log->state == LOG_BROKEN) {
         return;
     }
+    if (log->cut_wanted && log->cut_fully) {
+        /* The ends are the new beginning's, perhaps above all that is on disk still: until the old
+         * files are gone nothing is promised. */
+        entry->recovery_point = 0;
+        entry->high_watermark = 0;
+        return;
+    }
     int64_t high_watermark = log->noted_high_watermark;
     if (high_watermark > log->durable) {
         high_watermark = log->durable;

@@ -261,8 +261,8 @@ void log_end_of_epoch(const struct log *log, int32_t leader_epoch, int32_t *foun
  */
 
 /* Drops everything at and above `offset` (at or above the end: only epochs that began there without
- * a record), from files, indexes, epoch cache and producer state. Queued appends are dropped. Ends move at once; the file work is queued before
- * later appends. */
+ * a record), from files, indexes, epoch cache and producer state. Queued appends are dropped. Ends
+ * move at once; the file work is queued before later appends. */
 void log_truncate(struct log *log, int64_t offset);
 /* Drops all and starts anew at `offset`. */
 void log_truncate_fully(struct log *log, int64_t offset);
