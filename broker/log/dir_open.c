@@ -50,8 +50,35 @@ static void open_release(struct task *task)
     mem_free(t->path);
 }
 
+static enum err sync_parent(struct env_fs *fs, char *path, struct err_text *text)
+{
+    char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path) {
+        return env_fs_sync_dir(fs, slash == NULL ? "." : "/", text);
+    }
+    *slash = '\0';
+    enum err e = env_fs_sync_dir(fs, path, text);
+    *slash = '/';
+    return e;
+}
+
+/* Formatted directories have durable names. One that is there but not formatted may have been made
+ * by a start that was killed before it could sync the parent: that is done now, where we may. */
+static bool is_formatted(struct env_fs *fs, const char *path)
+{
+    struct env_file *file = NULL;
+    char *meta = path_join(path, "meta.properties");
+    enum err e = env_fs_open(fs, meta, ENV_OPEN_READ, &file, NULL);
+    env_file_unref(file);
+    mem_free(meta);
+    return e == ERR_NONE;
+}
+
 static enum err make_directories(struct env_fs *fs, const char *path, struct err_text *text)
 {
+    if (is_formatted(fs, path)) {
+        return ERR_NONE;
+    }
     char *part = mem_strdup(path);
     enum err e = ERR_NONE;
     for (char *at = part + 1; e == ERR_NONE; at++) {
@@ -61,19 +88,10 @@ static enum err make_directories(struct env_fs *fs, const char *path, struct err
         char kept = *at;
         *at = '\0';
         e = env_fs_mkdir(fs, part, text);
-        if (e == ERR_NONE) {
-            char *slash = strrchr(part, '/');
-            if (slash == NULL) {
-                e = env_fs_sync_dir(fs, ".", text);
-            } else if (slash == part) {
-                e = env_fs_sync_dir(fs, "/", text);
-            } else {
-                *slash = '\0';
-                e = env_fs_sync_dir(fs, part, text);
-                *slash = '/';
-            }
-        } else if (e == ERR_EXISTS) {
-            e = ERR_NONE;
+        bool made = e == ERR_NONE;
+        if (made || e == ERR_EXISTS) {
+            e = sync_parent(fs, part, text);
+            e = made ? e : ERR_NONE;
         }
         *at = kept;
         if (kept == '\0') {
