@@ -99,17 +99,25 @@ static enum err write_metadata(struct load *load, struct env_fs *fs)
     return e;
 }
 
+/* The directory's own name first, then partition.metadata in it: where that file is, the name is
+ * durable. A life that ended between the two leaves a directory without the file, and the next
+ * makes up for it. */
+static enum err found_directory(struct load *load, struct env_fs *fs)
+{
+    enum err e = env_fs_sync_dir(fs, load->dir_path, &load->task.text);
+    return e == ERR_NONE && !uuid_is_zero(&load->topic_id) ? write_metadata(load, fs) : e;
+}
+
 static enum err create(struct load *load, struct env_fs *fs)
 {
     load->opened.created = true;
-    enum err e = write_metadata(load, fs);
-    return e == ERR_NONE ? env_fs_sync_dir(fs, load->dir_path, &load->task.text) : e;
+    return found_directory(load, fs);
 }
 
 static enum err check_metadata(struct load *load, struct env_fs *fs)
 {
     if (!load->found_metadata) {
-        return uuid_is_zero(&load->topic_id) ? ERR_NONE : write_metadata(load, fs);
+        return found_directory(load, fs);
     }
     struct bytes content = {0};
     struct uuid found = uuid_zero();
