@@ -25,7 +25,7 @@ struct named {
     uint64_t doubt_starts;  /* starts of servers when a create's answer was lost; 0: never */
     uint64_t delete_starts; /* when the deletion was asked for */
     bool delete_repeated;
-    struct uuid id;         /* once seen */
+    struct uuid id; /* once seen */
 };
 
 struct admin {

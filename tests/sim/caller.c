@@ -142,7 +142,8 @@ static void on_answer(void *ctx, const struct client_answer *answer)
 }
 
 struct call *call_new(struct caller *c, int16_t api_key, int16_t max_version,
-                    void (*done)(struct call *call, const struct client_answer *answer), void *ctx)
+                      void (*done)(struct call *call, const struct client_answer *answer),
+                      void *ctx)
 {
     const struct wire_api *api = wire_api_of(api_key);
     ASSERT(api != NULL);

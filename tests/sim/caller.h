@@ -24,13 +24,14 @@ struct call {
     void *body; /* defaults filled in */
     void (*done)(struct call *call, const struct client_answer *answer);
     void *ctx;
-    void *extra;     /* the asker's, from the arena */
+    void *extra;      /* the asker's, from the arena */
     int64_t asked_us; /* virtual */
 };
 
 /* At any version up to `max_version` (or what the schema has, when that is less). */
 struct call *call_new(struct caller *c, int16_t api_key, int16_t max_version,
-                    void (*done)(struct call *call, const struct client_answer *answer), void *ctx);
+                      void (*done)(struct call *call, const struct client_answer *answer),
+                      void *ctx);
 void call_send(struct call *call, struct cluster_target target, int64_t timeout_ms, int64_t now_us);
 
 /* Instead of sending it. */

@@ -76,10 +76,10 @@ static void strike(struct universe *u, enum fault fault)
         block_some(u);
         break;
     case FAULT_WALL_JUMP:
-        sim_node_wall_offset(server->node, universe_below(u, 2 * WALL_JUMP_MAX_MS) -
-                                               WALL_JUMP_MAX_MS);
+        sim_node_wall_offset(server->node,
+                             universe_below(u, 2 * WALL_JUMP_MAX_MS) - WALL_JUMP_MAX_MS);
         break;
-    case FAULT_AT_START: /* server.c draws it at every start */
+    case FAULT_AT_START:      /* server.c draws it at every start */
     case FAULT_AFTER_REQUEST: /* faults_tempt */
     case FAULTS:
         break;
@@ -110,7 +110,8 @@ static void next_fault(void *ctx)
         return;
     }
     enum fault fault = (enum fault)universe_below(u, FAULTS);
-    if ((u->fault_kinds & (1U << fault)) && fault != FAULT_AT_START && fault != FAULT_AFTER_REQUEST) {
+    if ((u->fault_kinds & (1U << fault)) && fault != FAULT_AT_START &&
+        fault != FAULT_AFTER_REQUEST) {
         u->tally->faults[fault]++;
         strike(u, fault);
         sim_at(u->sim, sim_now_us(u->sim) + universe_below(u, 2000 * u->fault_gap_ms), next_fault,

@@ -35,8 +35,8 @@ int ledger_add_part(struct ledger *l, const char *topic, int32_t partition)
     snprintf(part->name, sizeof part->name, "%s-%d", topic, partition);
     /* Nothing has been committed since before the beginning. */
     struct ledger_commit *none = MEM_PUSH(part->commits, part->commit_count, part->commit_capacity);
-    *none = (struct ledger_commit){.offset = -1, .sent_us = -1, .end_us = -1, .acked = true,
-        .superseded_us = INT64_MAX};
+    *none = (struct ledger_commit){
+        .offset = -1, .sent_us = -1, .end_us = -1, .acked = true, .superseded_us = INT64_MAX};
     return l->part_count++;
 }
 
@@ -115,11 +115,10 @@ static void check_stream(struct ledger *l, int part, int writer, int64_t number,
     bool late = number > 0 && n[-1].offset >= 0 && n[-1].offset >= offset;
     bool early = (size_t)number + 1 < stream->count && n[1].offset >= 0 && n[1].offset <= offset;
     if (late || early) {
-        verdict_fail(l->verdict,
-                     "order: number %lld of writer %d at offset %lld of %s, its %s at %lld",
-                     (long long)number, writer, (long long)offset, name,
-                     late ? "predecessor" : "successor",
-                     (long long)(late ? n[-1].offset : n[1].offset));
+        verdict_fail(
+            l->verdict, "order: number %lld of writer %d at offset %lld of %s, its %s at %lld",
+            (long long)number, writer, (long long)offset, name, late ? "predecessor" : "successor",
+            (long long)(late ? n[-1].offset : n[1].offset));
     }
 }
 
@@ -197,8 +196,9 @@ void ledger_read(struct ledger *l, int part, int64_t offset, const uint8_t *valu
     }
     bytes_free(&expected);
     if (!sent) {
-        verdict_fail(l->verdict, "phantom: offset %lld of %s holds what nobody sent there "
-                                 "(%d bytes, part %d, writer %d, number %lld)",
+        verdict_fail(l->verdict,
+                     "phantom: offset %lld of %s holds what nobody sent there "
+                     "(%d bytes, part %d, writer %d, number %lld)",
                      (long long)offset, p->name, size, head[1], head[0], (long long)number);
         return;
     }

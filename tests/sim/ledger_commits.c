@@ -10,9 +10,11 @@ uint64_t ledger_commit_sent(struct ledger *l, int part, int64_t offset, int64_t 
 {
     struct ledger_part *p = &l->parts[part];
     struct ledger_commit *commit = MEM_PUSH(p->commits, p->commit_count, p->commit_capacity);
-    *commit = (struct ledger_commit){
-        .attempt = ++l->attempts, .offset = offset, .sent_us = now_us, .end_us = INT64_MAX,
-        .superseded_us = INT64_MAX};
+    *commit = (struct ledger_commit){.attempt = ++l->attempts,
+                                     .offset = offset,
+                                     .sent_us = now_us,
+                                     .end_us = INT64_MAX,
+                                     .superseded_us = INT64_MAX};
     return commit->attempt;
 }
 

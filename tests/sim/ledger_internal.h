@@ -26,7 +26,7 @@ struct ledger_commit {
     uint64_t attempt;
     int64_t offset;
     int64_t sent_us;
-    int64_t end_us; /* INT64_MAX while it may still take effect */
+    int64_t end_us;        /* INT64_MAX while it may still take effect */
     int64_t superseded_us; /* a later commit was acknowledged by then; INT64_MAX while none was */
     bool acked;
 };

@@ -1,5 +1,5 @@
-/* A member of the one classic group (KIP-62, KIP-394): joins, syncs, learns the committed offsets of
- * what it was assigned, then goes forward and commits. The leader deals parts out in turn; an
+/* A member of the one classic group (KIP-62, KIP-394): joins, syncs, learns the committed offsets
+ * of what it was assigned, then goes forward and commits. The leader deals parts out in turn; an
  * assignment is a bit mask, since its bytes are the clients' own matter. What a position means is
  * checked by the readers; here only the group and its register of offsets are.
  *
@@ -30,11 +30,11 @@ struct member {
     int32_t generation;
     uint32_t dealt[JOINED_MAX]; /* the leader's: parts of each member, as a mask */
     char members[JOINED_MAX][MEMBER_ID_MAX];
-    int member_count; /* 0: we do not lead */
+    int member_count;             /* 0: we do not lead */
     int64_t at[PARTS_MAX];        /* position */
     int64_t committed[PARTS_MAX]; /* last acknowledged or learnt */
     int64_t heartbeat_us;         /* last good one */
-    int learnt; /* in which stage the committed offsets were last asked for */
+    int learnt;                   /* in which stage the committed offsets were last asked for */
 };
 
 /* What a commit under way says of each part. */
@@ -79,8 +79,7 @@ static struct call *new_call(struct member *m, int16_t key, int16_t version,
 
 static void send_call(struct member *m, struct call *call, int64_t timeout_ms)
 {
-    call_send(call, cluster_coordinator(group_id), timeout_ms,
-              sim_now_us(m->actor.universe->sim));
+    call_send(call, cluster_coordinator(group_id), timeout_ms, sim_now_us(m->actor.universe->sim));
 }
 
 /* What every answer of a group has in common. True when the request succeeded. */
@@ -178,8 +177,7 @@ static void join(struct member *m)
     struct consumer_protocol_subscription subscription;
     wire_defaults(&wire_consumer_protocol_subscription, &subscription);
     wire_put_i16(&metadata, 0);
-    enum err error =
-        wire_encode(&wire_consumer_protocol_subscription, 0, &subscription, &metadata);
+    enum err error = wire_encode(&wire_consumer_protocol_subscription, 0, &subscription, &metadata);
     ASSERT(error == ERR_NONE);
     body->group_id = wire_str(group_id);
     body->session_timeout_ms = SESSION_MS;
@@ -360,7 +358,7 @@ static void on_committed(struct call *call, const struct client_answer *answer)
             int16_t error =
                 answered ? response->topics.items[i].partitions.items[j].error_code : KAFKA_NONE;
             end_commit(m, commits, part,
-                       !answered              ? LEDGER_UNKNOWN
+                       !answered             ? LEDGER_UNKNOWN
                        : error == KAFKA_NONE ? LEDGER_DONE
                        : fenced(error)       ? LEDGER_REFUSED
                                              : LEDGER_UNKNOWN);
@@ -396,8 +394,7 @@ static void add_commit(struct member *m, struct call *call, int part)
     p->committed_offset = m->at[part];
     p->committed_metadata = wire_str("");
     commits->offsets[part] = m->at[part];
-    commits->attempts[part] =
-        ledger_commit_sent(u->ledger, part, m->at[part], sim_now_us(u->sim));
+    commits->attempts[part] = ledger_commit_sent(u->ledger, part, m->at[part], sim_now_us(u->sim));
 }
 
 /* Goes forward in some parts and commits those; false when there is nothing to commit. */

@@ -160,8 +160,8 @@ static void on_answer(struct call *call, const struct client_answer *answer)
         return;
     }
     for (int i = 0; i < sent->count; i++) {
-        const struct produce_response_partition_response *found = find_answer(
-            answer->response, sent->parts[i].lane, &body->topic_data.items[i].topic_id);
+        const struct produce_response_partition_response *found =
+            find_answer(answer->response, sent->parts[i].lane, &body->topic_data.items[i].topic_id);
         if (found == NULL) {
             verdict_fail(&p->actor.universe->verdict, "produce: no answer for %s",
                          ledger_part_name(p->actor.universe->ledger, sent->parts[i].lane->part));
@@ -374,9 +374,11 @@ static void producer_free(struct actor *actor)
     mem_free(of_actor(actor));
 }
 
-static const struct actor_ops ops = {
-    .step = step, .finished = finished, .writes = true, .describe = describe,
-    .free = producer_free};
+static const struct actor_ops ops = {.step = step,
+                                     .finished = finished,
+                                     .writes = true,
+                                     .describe = describe,
+                                     .free = producer_free};
 
 struct actor *producer_new(struct universe *u, int index)
 {

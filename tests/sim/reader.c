@@ -221,8 +221,7 @@ static void fetch(struct reader *r)
         int32_t leads = route != NULL ? route->leaders[partition] : -1;
         if (leads < 0) {
             caller_reroute(r->actor.caller);
-        } else if ((leader < 0 || leads == leader) &&
-                   !(r->audit && r->at[part] >= r->goal[part]) &&
+        } else if ((leader < 0 || leads == leader) && !(r->audit && r->at[part] >= r->goal[part]) &&
                    (count < 2 || part != from || universe_chance(u, 50))) {
             leader = leads;
             add_part(r, call, part, plan, partition, route);

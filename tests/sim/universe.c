@@ -39,8 +39,8 @@ static void plan_topics(struct universe *u)
         snprintf(plan->name, sizeof plan->name, "numbers%d", i);
         plan->partitions = 1 + (int32_t)universe_below(u, 3);
         plan->segment_ms = universe_chance(u, 50) ? 100 + universe_below(u, 3000) : 604800000;
-        plan->segment_index_bytes = universe_chance(u, 50) ? 24 + (int32_t)universe_below(u, 100)
-                                                           : 10485760;
+        plan->segment_index_bytes =
+            universe_chance(u, 50) ? 24 + (int32_t)universe_below(u, 100) : 10485760;
         plan->first_part = ledger_parts(u->ledger);
         for (int32_t p = 0; p < plan->partitions; p++) {
             ledger_add_part(u->ledger, plan->name, p);
@@ -55,8 +55,8 @@ static void slow_some_disks(struct universe *u)
         for (size_t k = 0; k < sizeof ops / sizeof ops[0]; k++) {
             if (universe_chance(u, 30)) {
                 int64_t most_us = universe_below(u, 20000) + 2;
-                struct sim_latency latency = {.min_us = 1, .max_us = most_us, .slow_one_in = 50,
-                                              .slow_us = 10 * most_us};
+                struct sim_latency latency = {
+                    .min_us = 1, .max_us = most_us, .slow_one_in = 50, .slow_us = 10 * most_us};
                 sim_disk_latency(u->servers[i].node, ops[k], latency);
             }
         }
@@ -218,9 +218,8 @@ void universe_run(const struct universe_options *options, struct tally *tally,
     struct universe *u = mem_zalloc(sizeof *u);
     universe_init(u, options, tally);
     run_phases(u, options->max_events);
-    *result = (struct universe_result){.failed = u->verdict.failed,
-                                       .hash = sim_hash(u->sim),
-                                       .events = sim_events(u->sim)};
+    *result = (struct universe_result){
+        .failed = u->verdict.failed, .hash = sim_hash(u->sim), .events = sim_events(u->sim)};
     snprintf(result->why, sizeof result->why, "at %lld.%06lld s: %s",
              (long long)(sim_now_us(u->sim) / 1000000), (long long)(sim_now_us(u->sim) % 1000000),
              u->verdict.why);

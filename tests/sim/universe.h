@@ -29,7 +29,7 @@ struct server {
     int32_t id;
     char host[24];
     bool ready;
-    bool stopping; /* by our own order */
+    bool stopping;   /* by our own order */
     int64_t stop_us; /* when that order was given */
 };
 
@@ -127,7 +127,7 @@ struct universe_result {
 };
 struct universe_options {
     uint64_t seed;
-    uint64_t max_events; /* 0: no bound */
+    uint64_t max_events;                       /* 0: no bound */
     void (*sink)(void *ctx, const char *line); /* NULL: silent */
 };
 void universe_run(const struct universe_options *options, struct tally *tally,

@@ -75,7 +75,8 @@ struct part { /* as the controller has it, and what is known of it */
     int32_t partition_epoch;
     int32_t isr[BROKERS];
     int32_t isr_count;
-    int64_t mark; /* the highest high watermark a leader ever had */
+    int64_t mark;  /* the highest high watermark a leader ever had */
+    int64_t start; /* below it records were deleted: a copy may hold others there */
 };
 
 struct acked {
@@ -171,6 +172,7 @@ void control_alter(struct cluster *c, const struct alter_partition_request *requ
 bool cluster_produce(struct cluster *c, int part);
 void cluster_produces_drop(struct node *node);
 void cluster_check(struct cluster *c);
+void cluster_check_node(struct node *node); /* after each answer it got */
 /* Everyone in sync, every log the same bytes, everything acknowledged in its place. */
 void cluster_check_settled(struct cluster *c);
 bool cluster_settled(struct cluster *c);

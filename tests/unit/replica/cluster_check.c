@@ -50,6 +50,21 @@ static void check_members(struct cluster *c, int index, int64_t end, const char 
     }
 }
 
+/* A cut that goes too far is made good within milliseconds: looked for at once. */
+void cluster_check_node(struct node *node)
+{
+    struct cluster *c = node->cluster;
+    for (int index = 0; index < c->part_count; index++) {
+        const struct part *part = &c->parts[index];
+        struct replica *replica = cluster_replica(node, index);
+        for (int32_t i = 0; replica != NULL && i < part->isr_count; i++) {
+            CHECK(c, index, part->isr[i] != node->id || safe_end(part, replica) >= part->mark,
+                  "broker %d is in sync and cut its log to %lld below %lld\n", node->id,
+                  (long long)safe_end(part, replica), (long long)part->mark);
+        }
+    }
+}
+
 /* ---- producing ---- */
 
 static void on_produced(struct replica_append *append)
@@ -57,7 +72,11 @@ static void on_produced(struct replica_append *append)
     struct produce *produce = append->ctx;
     struct cluster *c = produce->to->cluster;
     if (append->error == KAFKA_NONE) {
-        check_members(c, produce->part, append->base_offset + produce->count, "acknowledged");
+        int64_t end = append->base_offset + produce->count;
+        check_members(c, produce->part, end, "acknowledged");
+        if (end > c->parts[produce->part].mark) {
+            c->parts[produce->part].mark = end;
+        }
         for (int32_t i = 0; i < produce->count; i++) {
             *MEM_PUSH(c->acked, c->acked_count, c->acked_capacity) =
                 (struct acked){.part = produce->part,
@@ -170,6 +189,7 @@ static void check_same(struct cluster *c, int index, struct replica *a, struct r
     int64_t end = replica_high_watermark(a) < replica_high_watermark(b) ? replica_high_watermark(a)
                                                                         : replica_high_watermark(b);
     int64_t start = log_start(la) > log_start(lb) ? log_start(la) : log_start(lb);
+    start = start > c->parts[index].start ? start : c->parts[index].start;
     int64_t step = (end - start) / 10 + 1;
     for (int64_t offset = end - 1; offset >= start; offset -= step) {
         int32_t here = log_epoch_at(la, offset);
@@ -285,7 +305,7 @@ static uint64_t *numbers_of(struct cluster *c, int index, const struct bytes *lo
 static void check_part(struct cluster *c, int index)
 {
     struct replica *first = cluster_replica(&c->nodes[1], index);
-    int64_t from = 0; /* a start that moved within a segment may be forgotten in a crash */
+    int64_t from = c->parts[index].start; /* which a crash may make a copy forget */
     for (int32_t id = 1; id <= BROKERS; id++) {
         int64_t start = log_start(replica_log(cluster_replica(&c->nodes[id], index)));
         from = start > from ? start : from;

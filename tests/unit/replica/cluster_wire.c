@@ -112,6 +112,7 @@ static void on_answer(void *ctx, env_conn conn, struct buf *frame)
         struct replica_answer answer = {
             .why = "", .version = sent->version, .response = response, .frame = frame};
         finish(sent, &answer);
+        cluster_check_node(link->node);
         break;
     }
     arena_free(&arena);
