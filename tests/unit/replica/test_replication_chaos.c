@@ -92,8 +92,11 @@ static void advance_start(struct cluster *c, int part)
         struct log *log = replica_log(replica);
         int64_t room = replica_high_watermark(replica) - log_start(log);
         if (room > 0) {
-            log_advance_start(log,
-                              log_start(log) + (int64_t)rng_below(&c->rng, (uint64_t)room + 1));
+            int64_t start = log_start(log) + (int64_t)rng_below(&c->rng, (uint64_t)room + 1);
+            log_advance_start(log, start);
+            if (start > c->parts[part].start) {
+                c->parts[part].start = start;
+            }
         }
     }
 }
