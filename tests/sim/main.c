@@ -47,7 +47,8 @@ static int usage(void)
           "  --seed N     the first seed (1)\n"
           "  --count M    how many (1)\n"
           "  --verbose    every event, on standard output\n"
-          "  --events K   ends each universe's phases after K events, to stop before a failure\n"
+          "  --events K   ends each universe after K events, unjudged: to look at what led to a "
+          "failure\n"
           "  --twice      runs every seed twice and compares\n"
           "  --stop       ends after the first seed that fails\n",
           stderr);

@@ -101,7 +101,8 @@ static void universe_init(struct universe *u, const struct universe_options *opt
     if (options->sink != NULL) {
         sim.sink = options->sink;
     }
-    *u = (struct universe){.seed = options->seed, .tally = tally};
+    *u =
+        (struct universe){.seed = options->seed, .max_events = options->max_events, .tally = tally};
     u->sim = sim_new(&sim);
     u->rng = sim_rng(u->sim);
     u->ledger = ledger_new(&u->verdict);
@@ -128,10 +129,16 @@ static void universe_fini(struct universe *u)
 
 /* ---- the two phases ---- */
 
+/* Stopped by --events: nothing is judged. */
+static bool cut_short(const struct universe *u)
+{
+    return u->max_events > 0 && sim_events(u->sim) >= u->max_events;
+}
+
 static bool failed(void *ctx)
 {
     const struct universe *u = ctx;
-    return u->verdict.failed;
+    return u->verdict.failed || cut_short(u);
 }
 
 static bool producers_finished(const struct universe *u)
@@ -158,13 +165,13 @@ static bool over(void *ctx)
 {
     struct universe *u = ctx;
     u->written = u->written || producers_finished(u);
-    return u->verdict.failed || (u->written && unfinished(u) == NULL);
+    return failed(u) || (u->written && unfinished(u) == NULL);
 }
 
 /* False when something was still unfinished after all the time there was. */
-static void wait_for_all(struct universe *u, uint64_t max_events)
+static void wait_for_all(struct universe *u)
 {
-    if (sim_run_until(u->sim, over, u, CALM_MAX_MS, max_events) || u->verdict.failed) {
+    if (sim_run_until(u->sim, over, u, CALM_MAX_MS, 0) || failed(u)) {
         return;
     }
     struct actor *actor = unfinished(u);
@@ -192,22 +199,22 @@ static void crash_all(struct universe *u)
     }
 }
 
-static void run_phases(struct universe *u, uint64_t max_events)
+static void run_phases(struct universe *u)
 {
     faults_begin(u);
-    sim_run_until(u->sim, failed, u, 2000 + universe_below(u, 12000), max_events);
-    if (u->verdict.failed) {
+    sim_run_until(u->sim, failed, u, 2000 + universe_below(u, 12000), 0);
+    if (failed(u)) {
         return;
     }
     u->calm = true;
     faults_end(u);
-    wait_for_all(u, max_events);
-    if (!u->verdict.failed && universe_chance(u, LAST_CRASH_PERCENT)) {
+    wait_for_all(u);
+    if (!failed(u) && universe_chance(u, LAST_CRASH_PERCENT)) {
         crash_all(u);
         u->last_call = true;
-        wait_for_all(u, max_events);
+        wait_for_all(u);
     }
-    if (!u->verdict.failed) {
+    if (!failed(u)) {
         ledger_check_end(u->ledger);
     }
 }
@@ -217,7 +224,7 @@ void universe_run(const struct universe_options *options, struct tally *tally,
 {
     struct universe *u = mem_zalloc(sizeof *u);
     universe_init(u, options, tally);
-    run_phases(u, options->max_events);
+    run_phases(u);
     *result = (struct universe_result){
         .failed = u->verdict.failed, .hash = sim_hash(u->sim), .events = sim_events(u->sim)};
     snprintf(result->why, sizeof result->why, "at %lld.%06lld s: %s",

@@ -98,6 +98,7 @@ struct group_view {
 struct universe {
     struct sim *sim;
     uint64_t seed;
+    uint64_t max_events; /* 0: no bound */
     struct rng *rng;
     struct verdict verdict;
     struct ledger *ledger;

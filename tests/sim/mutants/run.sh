@@ -2,7 +2,7 @@
 # Plants each deliberate mistake in a copy of the tree and expects the simulator to find it.
 # usage: tests/sim/mutants/run.sh [NAME...]
 #
-#   SEEDS   how many seeds each gets at most (300)
+#   SEEDS   how many seeds each gets at most (1500)
 #
 # Exit: how many were missed.
 set -eu
@@ -19,7 +19,7 @@ for patch in "$here"/*.patch; do
     case " $* " in "  " | *" $name "*) ;; *) continue ;; esac
     patch -s -d "$work/tree" -p1 <"$patch"
     ninja -C "$work/build" sim >"$work/log" 2>&1 || { cat "$work/log"; exit 99; }
-    if timeout 600 "$work/build/tests/sim/sim" --seed 1 --count "${SEEDS:-300}" --stop >"$work/out" 2>&1; then
+    if timeout 600 "$work/build/tests/sim/sim" --seed 1 --count "${SEEDS:-1500}" --stop >"$work/out" 2>&1; then
         missed=$((missed + 1))
         echo "$name: MISSED by $(tail -1 "$work/out" | cut -d';' -f1)"
     else
