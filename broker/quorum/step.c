@@ -67,7 +67,7 @@ static void deadline_passed(struct quorum *quorum)
         majority_lost(quorum);
         break;
     case QUORUM_OPENING:
-        ASSERT(!"no deadline while opening");
+        UNREACHABLE("no deadline while opening");
     }
 }
 
