@@ -60,7 +60,7 @@ static void add(void *ctx, struct replica *replica)
     int32_t n = result->topics.items[last].partitions.count++;
     result->topics.items[last].partitions.items[n].partition_index = replica_partition(replica);
     result->topics.items[last].partitions.items[n].partition_size = log_bytes(log);
-    result->topics.items[last].partitions.items[n].offset_lag = 0;
+    result->topics.items[last].partitions.items[n].offset_lag = replica_lag(replica);
 }
 
 void api_describe_log_dirs(struct request *request)

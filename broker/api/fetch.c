@@ -1,27 +1,18 @@
-/* Fetch, for consumers: long poll, byte limits, ranges that leave without being copied.
+/* Fetch: long poll, byte limits, ranges that leave without being copied.
  *
- * Happy path: a pass over the asked partitions turns offsets into ranges of whole batches below the
- * high watermark; with min_bytes reached (or an error to tell) the answer leaves. Otherwise the
- * request parks: a watch on every partition and one timer; whatever moves causes another pass, on a
- * turn of its own. Failure modes: an error of one partition is that partition's and ends the wait;
- * a cold range is looked up by a worker and the pass goes on when it is found; a dropped connection
- * withdraws watches, timer and lookups.
+ * Happy path: a pass over the asked partitions turns offsets into ranges of whole batches, of what
+ * whoever asks may see (fetch_consumer.c, fetch_follower.c); with min_bytes reached (or something
+ * to tell at once) the answer leaves. Otherwise the request parks: a watch on every partition and
+ * one timer; whatever moves causes another pass, on a turn of its own. Failure modes: an error of
+ * one partition is that partition's and ends the wait; a cold range is looked up by a worker and
+ * the pass goes on when it is found; a dropped connection withdraws watches, timer and lookups.
  *
  * Sessions (KIP-227) are answered as sessionless: session id 0, everything in every answer, which
  * every client takes as "no session here". */
-#include "broker/api/handlers.h"
+#include "broker/api/fetch.h"
+
 #include "common/base/assert.h"
 #include "common/base/mem.h"
-
-struct fetch_part {
-    struct fetch *fetch;
-    struct fetch_response_partition *out;
-    const struct fetch_request_partition *asked;
-    const struct image_topic *topic;
-    struct uuid topic_id;
-    struct replica_watch watch;
-    struct api_range range; /* file is ours until the answer takes it */
-};
 
 struct fetch {
     struct request *request;
@@ -31,7 +22,7 @@ struct fetch {
     /* the pass */
     int32_t next;
     int64_t bytes;
-    bool failed; /* some partition has an error: do not wait */
+    bool urgent; /* something is to be told at once: do not wait */
     bool passing;
     bool moved; /* a watch fired during the pass */
     struct fetch_reader *reader;
@@ -118,20 +109,25 @@ static void on_cancel(struct request *request)
     drop_ranges(fetch);
 }
 
-static void set_error(struct fetch_part *part, int16_t error)
+void fetch_tell_now(struct fetch_part *part)
+{
+    part->fetch->urgent = true;
+}
+
+void fetch_error(struct fetch_part *part, int16_t error)
 {
     part->out->error_code = error;
     part->out->high_watermark = -1;
     part->out->last_stable_offset = -1;
     part->out->log_start_offset = -1;
-    part->fetch->failed = true;
+    fetch_tell_now(part);
 }
 
 static void reset_out(struct fetch_part *part)
 {
     struct fetch_response_partition *out = part->out;
     out->error_code = KAFKA_NONE;
-    out->aborted_transactions.count = part->fetch->request->header.api_version >= 4 ? 0 : -1;
+    out->aborted_transactions.count = part->request->header.api_version >= 4 ? 0 : -1;
     out->preferred_read_replica = -1;
     out->diverging_epoch.epoch = -1;
     out->diverging_epoch.end_offset = -1;
@@ -142,63 +138,27 @@ static void reset_out(struct fetch_part *part)
     out->records = (struct wire_records){NULL, 0, NULL};
 }
 
-/* KIP-320: what the consumer last read must be a prefix of what is here. */
-static bool diverges(struct fetch_part *part, const struct log *log)
-{
-    if (part->fetch->request->header.api_version < 12 || part->asked->last_fetched_epoch < 0) {
-        return false;
-    }
-    int32_t epoch = -1;
-    int64_t end = -1;
-    log_end_of_epoch(log, part->asked->last_fetched_epoch, &epoch, &end);
-    if (epoch < 0 && end < 0) {
-        set_error(part, KAFKA_OFFSET_OUT_OF_RANGE);
-        return true;
-    }
-    if (epoch < part->asked->last_fetched_epoch || end < part->asked->fetch_offset) {
-        part->out->diverging_epoch.epoch = epoch;
-        part->out->diverging_epoch.end_offset = end;
-        part->fetch->failed = true;
-        return true;
-    }
-    return false;
-}
-
 /* Checks the partition and fills what the answer says of it. Its log when there may be records to
  * read, else NULL. */
 static struct log *look_at(struct fetch_part *part)
 {
-    struct request *request = part->fetch->request;
+    struct request *request = part->request;
     bool by_id = request->header.api_version >= 13;
     int16_t error = KAFKA_NONE;
     reset_out(part);
     /* The image may have moved since the last pass: the topic is looked up again. */
     const struct image_topic *topic = image_topic_by_id(request->api->image, &part->topic_id);
     struct replica *replica = api_replica(request, topic, by_id, part->asked->partition, &error);
-    if (replica != NULL) {
-        error = replica_check(replica, part->asked->current_leader_epoch, true);
-    }
-    if (error != KAFKA_NONE) {
-        set_error(part, error);
+    if (replica == NULL) {
+        fetch_error(part, error);
         return NULL;
     }
     /* From now on: a read of a later partition may take long, and things move meanwhile. */
     replica_watch_cancel(&part->watch);
     replica_watch(replica, &part->watch);
-    struct log *log = replica_log(replica);
-    int64_t offset = part->asked->fetch_offset;
-    part->out->high_watermark = replica_high_watermark(replica);
-    part->out->last_stable_offset = part->out->high_watermark;
-    part->out->log_start_offset = log_start(log);
-    if (diverges(part, log)) {
-        return NULL;
-    }
-    if (offset < log_start(log) || offset > log_end(log)) {
-        set_error(part, KAFKA_OFFSET_OUT_OF_RANGE);
-        part->out->log_start_offset = log_start(log);
-        return NULL;
-    }
-    return offset < part->out->high_watermark ? log : NULL;
+    bool more = fetch_replica_id(request) >= 0 ? fetch_look_follower(part, replica)
+                                               : fetch_look_consumer(part, replica);
+    return more ? replica_log(replica) : NULL;
 }
 
 static void take_read(struct fetch *fetch)
@@ -215,13 +175,13 @@ static void take_read(struct fetch *fetch)
         return;
     }
     if (read->error == ERR_OUT_OF_RANGE) {
-        set_error(part, KAFKA_OFFSET_OUT_OF_RANGE);
+        fetch_error(part, KAFKA_OFFSET_OUT_OF_RANGE);
     } else if (read->error == ERR_CANCELLED) { /* deleted or truncated meanwhile: ask again */
-        set_error(part, KAFKA_NOT_LEADER_OR_FOLLOWER);
+        fetch_error(part, KAFKA_NOT_LEADER_OR_FOLLOWER);
     } else {
         trace_warn(env_trace(fetch->request->api->env), "read for a fetch: %s (%s)",
                    read->text.text, err_name(read->error));
-        set_error(part, KAFKA_KAFKA_STORAGE_ERROR);
+        fetch_error(part, KAFKA_KAFKA_STORAGE_ERROR);
     }
 }
 
@@ -248,7 +208,7 @@ static bool start_read(struct fetch *fetch, struct fetch_part *part, struct log 
     struct log_read *read = &fetch->reader->read;
     *read = (struct log_read){0};
     read->offset = part->asked->fetch_offset;
-    read->limit_offset = part->out->high_watermark;
+    read->limit_offset = part->limit_offset;
     int64_t wanted =
         part->asked->partition_max_bytes < left ? part->asked->partition_max_bytes : left;
     read->max_bytes = wanted > 0 ? (uint32_t)wanted : 0;
@@ -274,7 +234,7 @@ static void wait_for_more(struct fetch *fetch)
 static void end_pass(struct fetch *fetch)
 {
     const struct fetch_request *body = fetch->request->body;
-    if (fetch->failed || fetch->out_of_time || fetch->bytes >= body->min_bytes) {
+    if (fetch->urgent || fetch->out_of_time || fetch->bytes >= body->min_bytes) {
         respond(fetch);
     } else {
         wait_for_more(fetch);
@@ -315,7 +275,7 @@ static void run_pass(struct fetch *fetch)
     fetch->moved = false;
     fetch->next = 0;
     fetch->bytes = 0;
-    fetch->failed = false;
+    fetch->urgent = false;
     go_on(fetch);
 }
 
@@ -343,6 +303,7 @@ static void lay_out(struct fetch *fetch)
         API_ARRAY(request, out->partitions, asked->partitions.count);
         for (int32_t j = 0; j < asked->partitions.count; j++, part++) {
             part->fetch = fetch;
+            part->request = request;
             part->asked = &asked->partitions.items[j];
             part->out = &out->partitions.items[j];
             part->out->partition_index = part->asked->partition;
@@ -351,6 +312,12 @@ static void lay_out(struct fetch *fetch)
             list_init(&part->watch.node);
         }
     }
+}
+
+int32_t fetch_replica_id(const struct request *request)
+{
+    const struct fetch_request *body = request->body;
+    return request->header.api_version >= 15 ? body->replica_state.replica_id : body->replica_id;
 }
 
 static void refuse(struct request *request, struct fetch_response *response, int16_t error)
@@ -367,14 +334,6 @@ void api_fetch(struct request *request)
     }
     const struct fetch_request *body = request->body;
     struct fetch_response *response = api_response(request);
-    int32_t replica_id =
-        request->header.api_version >= 15 ? body->replica_state.replica_id : body->replica_id;
-    if (replica_id >= 0) {
-        /* A follower's fetch moves the high watermark: never on the word of a client
-         * (CVE-2018-1288). */
-        refuse(request, response, KAFKA_INVALID_REQUEST);
-        return;
-    }
     if (request->header.api_version >= 7 && body->session_epoch > 0) {
         refuse(request, response, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
         return;

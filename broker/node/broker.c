@@ -3,6 +3,7 @@
 
 #include "broker/node/node_internal.h"
 #include "broker/node/peers.h"
+#include "broker/node/replica_link.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
@@ -74,6 +75,7 @@ void broker_free(struct broker *broker)
     if (broker->replicas != NULL) {
         replicas_free(broker->replicas);
     }
+    node_replica_links_free(broker->replica_links); /* which the replicas' calls were in */
     if (broker->controller != NULL) {
         controller_free(broker->controller);
     }

@@ -290,3 +290,8 @@ bool node_link_up(const struct node_link *link)
 {
     return link->client != NULL && client_conn_ready(link->client);
 }
+
+uint32_t node_link_outstanding(const struct node_link *link)
+{
+    return node_link_up(link) ? client_conn_outstanding(link->client) : 0;
+}

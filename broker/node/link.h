@@ -33,5 +33,8 @@ void node_link_send(struct node_link *link, const struct client_request *request
 /* `done` with this ctx will not come. */
 void node_link_cancel(struct node_link *link, const void *ctx);
 bool node_link_up(const struct node_link *link); /* the handshake is done */
+/* Requests that the peer has not answered, those nobody waits for any more included: what is sent
+ * now is answered after them. */
+uint32_t node_link_outstanding(const struct node_link *link);
 
 #endif

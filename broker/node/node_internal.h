@@ -104,6 +104,7 @@ struct broker {
     struct image *image;
     bool publishing; /* replay is over: changes go to the rooms as they come */
 
+    struct node_replica_links *replica_links; /* the replicas' way to other brokers */
     struct replicas *replicas;
     struct groups *groups;
     struct registration registration;
@@ -173,6 +174,7 @@ void node_auto_topics_free(struct broker *broker);
 
 /* topic_settings.c */
 void node_topic_settings(void *ctx, const char *topic, struct replica_settings *out);
+struct replication_settings node_replication_settings(const struct broker *broker);
 struct groups_config node_groups_config(const struct broker *broker);
 struct controller_config node_controller_config(struct broker *broker);
 

@@ -3,6 +3,7 @@
 
 #include "broker/node/node_internal.h"
 #include "broker/node/peers.h"
+#include "broker/node/replica_link.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
@@ -329,11 +330,14 @@ static void open_quorum(struct broker *broker)
                                        .became_leader = on_became_leader,
                                        .lost_leadership = on_lost_leadership,
                                        .settled = on_settled,
-                                       .ctx = broker};
+                                       .ctx = broker,
+                                       .replication = node_replication_settings(broker)};
     struct groups_config groups = node_groups_config(broker);
     struct controller_config controller = node_controller_config(broker);
     struct controller_writer writer = node_controller_writer(broker);
     struct quorum_config quorum = quorum_config_of(broker);
+    broker->replica_links = node_replica_links_new(broker);
+    replicas.links = node_replica_links_vtable(broker->replica_links);
     broker->replicas = replicas_new(broker->env, broker->dirs, broker->dir_count, &replicas);
     broker->groups = groups_new(broker->env, &groups);
     broker->controller = controller_new(broker->env, &controller, &writer);

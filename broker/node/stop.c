@@ -2,6 +2,7 @@
  * to stop passes on at once, so that a start that failed half way ends by the same road. */
 #include "broker/node/node_internal.h"
 #include "broker/node/peers.h"
+#include "broker/node/replica_link.h"
 #include "common/base/assert.h"
 
 static void stopped(struct broker *broker)
@@ -70,6 +71,8 @@ static void close_quorum(struct broker *broker)
 
 static void on_replicas_closed(void *ctx)
 {
+    struct broker *broker = ctx;
+    node_replica_links_close(broker->replica_links);
     node_then(ctx, close_quorum);
 }
 

@@ -39,6 +39,20 @@ void node_topic_settings(void *ctx, const char *topic, struct replica_settings *
         settings_int(broker->settings->values, "producer.id.expiration.ms");
 }
 
+struct replication_settings node_replication_settings(const struct broker *broker)
+{
+    const struct settings *values = broker->settings->values;
+    return (struct replication_settings){
+        .lag_time_max_ms = settings_long(values, "replica.lag.time.max.ms"),
+        .fetch_wait_max_ms = settings_int(values, "replica.fetch.wait.max.ms"),
+        .fetch_min_bytes = settings_int(values, "replica.fetch.min.bytes"),
+        .fetch_max_bytes = settings_int(values, "replica.fetch.max.bytes"),
+        .fetch_response_max_bytes = settings_int(values, "replica.fetch.response.max.bytes"),
+        .fetch_backoff_ms = settings_int(values, "replica.fetch.backoff.ms"),
+        .socket_timeout_ms = settings_int(values, "replica.socket.timeout.ms"),
+    };
+}
+
 struct groups_config node_groups_config(const struct broker *broker)
 {
     const struct settings *values = broker->settings->values;

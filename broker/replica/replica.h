@@ -84,6 +84,9 @@ int32_t replica_leader_id(const struct replica *replica);
 int64_t replica_high_watermark(const struct replica *replica);
 /* How many are in sync, as the controller has it; the leader's own word when it leads. */
 int32_t replica_isr_count(const struct replica *replica);
+/* How many records a follower's own end is behind the last high watermark its leader told it of
+ * (the one it knows itself, before the leader told any); 0 for a leader and without a log. */
+int64_t replica_lag(const struct replica *replica);
 /* KIP-207: false after a leader change until the high watermark reaches the epoch's start. */
 bool replica_high_watermark_known(const struct replica *replica);
 

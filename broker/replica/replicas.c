@@ -535,8 +535,11 @@ void replicas_close(struct replicas *all, void (*done)(void *ctx), void *ctx)
         }
         if (replica->state == REPLICA_ONLINE) {
             replica_close(replica);
+        } else {
+            replica_end_role(replica);
         }
     }
+    fetchers_stop(all); /* nobody follows any more: no call is under way after this */
     check_closed(all);
 }
 

@@ -260,6 +260,17 @@ int32_t replica_isr_count(const struct replica *replica)
     return replica->isr.count;
 }
 
+int64_t replica_lag(const struct replica *replica)
+{
+    if (replica->state != REPLICA_ONLINE || replica->leading) {
+        return 0;
+    }
+    int64_t told = replica->following.leader_high_watermark;
+    int64_t mark = replica->following.fetcher != NULL && told >= 0 ? told : replica->high_watermark;
+    int64_t own_end = replica_own_end(replica);
+    return mark > own_end ? mark - own_end : 0;
+}
+
 bool replica_high_watermark_known(const struct replica *replica)
 {
     return !replica->leading || replica->high_watermark >= replica->epoch_start;

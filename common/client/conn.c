@@ -367,14 +367,15 @@ static enum err shake_answered(struct client_conn *c, struct buf *frame, struct 
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
-static enum err answered(struct client_conn *c, struct call *call, struct wire_in *in,
-                         struct err_text *text)
+static enum err answered(struct client_conn *c, struct call *call, struct buf *frame,
+                         struct wire_in *in, struct err_text *text)
 {
     struct arena arena = {0};
     const struct wire_message *message = call->api->response;
     void *response = arena_alloc(&arena, wire_message_size(message));
     enum err e = wire_decode(message, call->version, in, response, &arena);
-    struct client_answer answer = {.why = "", .version = call->version, .response = response};
+    struct client_answer answer = {
+        .why = "", .version = call->version, .response = response, .frame = frame};
     if (e == ERR_NONE && wire_in_left(in) == 0) {
         tell(call, &answer);
         arena_free(&arena);
@@ -421,7 +422,7 @@ static enum err take_frame(struct client_conn *c, struct buf *frame, int64_t now
     if (c->state == SHAKING) {
         e = shake_answered(c, frame, in, call->version, now_ms, text);
     } else if (wanted) {
-        e = answered(c, call, &in, text);
+        e = answered(c, call, frame, &in, text);
     }
     mem_free(call);
     return e;

@@ -35,6 +35,8 @@ struct client_answer {
     int16_t version;      /* of the response */
     const void *response; /* the API's response struct, valid during the call; NULL on error, and
                              for Produce with acks 0, which has no answer */
+    struct buf *frame;    /* what the response's records and strings point into; NULL without a
+                             response. Who keeps the bytes takes a reference. */
 };
 
 struct client_request {
