@@ -133,10 +133,15 @@ static const struct env_conn_events events = {
 
 struct line *line_new(struct desk *d)
 {
+    return line_new_at(d, 9092);
+}
+
+struct line *line_new_at(struct desk *d, uint16_t port)
+{
     struct line *l = mem_zalloc(sizeof *l);
     l->desk = d;
     l->next_id = 100;
-    l->conn = env_dial(sim_node_env(d->client), "10.0.0.1", 9092, 100 << 20, &events, l);
+    l->conn = env_dial(sim_node_env(d->client), "10.0.0.1", port, 100 << 20, &events, l);
     wait_flag(d, &l->connected);
     return l;
 }

@@ -42,7 +42,8 @@ struct desk *desk_new(uint64_t seed, const char *const *more);
 void desk_free(struct desk *d); /* as a crash */
 void desk_run(struct desk *d, int64_t for_ms);
 
-struct line *line_new(struct desk *d);
+struct line *line_new(struct desk *d); /* to port 9092 */
+struct line *line_new_at(struct desk *d, uint16_t port);
 void line_free(struct line *l); /* drops the connection */
 /* The body may be invalid: then it is sent as it is encoded. Returns the correlation id. */
 int32_t line_send(struct line *l, int16_t key, int16_t version, const void *request);

@@ -423,6 +423,7 @@ static void test_given_up(void **state)
         }
         assert_int_equal(parked.done, how);
         ask(s, &next);
+        run(s, 200);
         ask(s, &third); /* goes behind `next`, which is waited for */
         run(s, 200);
         assert_true(s->lines[0].closed);
