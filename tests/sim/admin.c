@@ -19,6 +19,7 @@ enum topic_phase { TOPIC_ABSENT, TOPIC_CREATING, TOPIC_PRESENT, TOPIC_DELETING, 
 struct named {
     char name[24];
     int32_t partitions;
+    int16_t replicas;
     const struct topic_plan *plan; /* NULL: passing */
     enum topic_phase phase;
     int64_t since_us;       /* of the phase */
@@ -68,7 +69,9 @@ static void on_created(struct call *call, const struct client_answer *answer)
         return;
     }
     int16_t error = response->topics.items[0].error_code;
-    bool known = error == KAFKA_TOPIC_ALREADY_EXISTS && topic->doubt_starts > 0;
+    /* A broker that forwards the request may have had to send it twice. */
+    bool known =
+        error == KAFKA_TOPIC_ALREADY_EXISTS && (topic->doubt_starts > 0 || u->server_count > 1);
     if (error == KAFKA_NONE || known) {
         enter(a, topic, TOPIC_PRESENT);
         u->tally->topics++;
@@ -106,7 +109,7 @@ static void create(struct admin *a, struct named *named)
     wire_struct_defaults(&wire_struct_create_topics_request_topic, &body->topics.items[0]);
     body->topics.items[0].name = wire_str(named->name);
     body->topics.items[0].num_partitions = named->partitions;
-    body->topics.items[0].replication_factor = 1;
+    body->topics.items[0].replication_factor = named->replicas;
     if (named->plan != NULL) {
         set_configs(call, &body->topics.items[0], named->plan);
     }
@@ -136,7 +139,7 @@ static void on_deleted(struct call *call, const struct client_answer *answer)
     }
     int16_t error = response->responses.items[0].error_code;
     if (error == KAFKA_NONE || error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION) {
-        if (error != KAFKA_NONE && !topic->delete_repeated) {
+        if (error != KAFKA_NONE && !topic->delete_repeated && u->server_count == 1) {
             verdict_fail(&u->verdict, "lost: topic %s was created, and a first deletion says %s",
                          topic->name, kafka_error_name(error));
         }
@@ -185,14 +188,18 @@ static const struct metadata_response_topic *find(const struct metadata_response
     return NULL;
 }
 
-static void check_present(struct admin *a, struct named *named,
+/* False when it is not there yet: a broker may answer from metadata that lags behind. */
+static bool check_present(struct admin *a, struct named *named,
                           const struct metadata_response_topic *topic)
 {
     struct verdict *verdict = &a->actor.universe->verdict;
+    if (topic == NULL && a->actor.universe->server_count > 1) {
+        return false;
+    }
     if (topic == NULL || topic->error_code != KAFKA_NONE) {
         verdict_fail(verdict, "lost: topic %s was created and Metadata %s", named->name,
                      topic == NULL ? "lacks it" : kafka_error_name(topic->error_code));
-        return;
+        return false;
     }
     if (topic->partitions.count != named->partitions) {
         verdict_fail(verdict, "metadata: topic %s has %d partitions, %d were created", named->name,
@@ -203,6 +210,21 @@ static void check_present(struct admin *a, struct named *named,
         verdict_fail(verdict, "metadata: topic %s has changed its id", named->name);
     }
     named->id = topic->topic_id;
+    return true;
+}
+
+/* As above, of a topic that was deleted. Nothing can be said of a cluster's when a create may still
+ * be on its way. */
+static bool check_deleted(struct admin *a, const struct named *named, bool there)
+{
+    struct universe *u = a->actor.universe;
+    if (!there || (u->server_count > 1 && named->doubt_starts > 0)) {
+        return true;
+    }
+    if (u->server_count == 1 && named->doubt_starts < named->delete_starts) {
+        verdict_fail(&u->verdict, "topic %s was deleted and is back", named->name);
+    }
+    return u->server_count == 1;
 }
 
 static void on_metadata(struct call *call, const struct client_answer *answer)
@@ -210,6 +232,7 @@ static void on_metadata(struct call *call, const struct client_answer *answer)
     struct admin *a = call->ctx;
     struct universe *u = a->actor.universe;
     const struct metadata_response *response = answer->response;
+    bool right = true;
     a->asking = false;
     if (answer->error != ERR_NONE) {
         return;
@@ -221,13 +244,12 @@ static void on_metadata(struct call *call, const struct client_answer *answer)
             continue;
         }
         if (named->phase == TOPIC_PRESENT) {
-            check_present(a, named, topic);
-        } else if (named->phase == TOPIC_DELETED && topic != NULL &&
-                   named->doubt_starts < named->delete_starts) {
-            verdict_fail(&u->verdict, "topic %s was deleted and is back", named->name);
+            right = check_present(a, named, topic) && right;
+        } else if (named->phase == TOPIC_DELETED) {
+            right = check_deleted(a, named, topic != NULL) && right;
         }
     }
-    a->checked = u->calm && u->written;
+    a->checked = u->calm && u->written && right;
     a->checked_last = u->last_call;
 }
 
@@ -249,6 +271,10 @@ static struct named *new_passing(struct admin *a)
     struct named *named = &a->topics[a->count++];
     snprintf(named->name, sizeof named->name, "passing%d", a->count);
     named->partitions = 1 + (int32_t)universe_below(a->actor.universe, 3);
+    named->replicas = 1;
+    if (a->actor.universe->server_count > 1) {
+        named->replicas = (int16_t)(1 + universe_below(a->actor.universe, REPLICAS));
+    }
     return named;
 }
 
@@ -317,7 +343,7 @@ static void describe(struct actor *actor, char *out, size_t size)
             return;
         }
     }
-    snprintf(out, size, "Metadata has not answered");
+    snprintf(out, size, "Metadata has not answered as it must");
 }
 
 static void admin_free(struct actor *actor)
@@ -338,6 +364,7 @@ struct actor *admin_new(struct universe *u)
         struct named *named = &a->topics[a->count++];
         named->plan = &u->topics[i];
         named->partitions = u->topics[i].partitions;
+        named->replicas = u->server_count > 1 ? REPLICAS : 1;
         snprintf(named->name, sizeof named->name, "%s", u->topics[i].name);
     }
     actor_init(&a->actor, &ops, u, "admin");

@@ -42,9 +42,21 @@ static void reset_some(struct universe *u)
     }
 }
 
-static void strike(struct universe *u, enum fault fault)
+static void stall(struct universe *u, struct server *server, enum fault fault)
 {
-    struct server *server = any_server(u);
+    int64_t for_us = universe_below(u, STALL_MAX_MS * 1000);
+    int64_t until_us = sim_now_us(u->sim) + for_us;
+    u->trouble_us = until_us > u->trouble_us ? until_us : u->trouble_us;
+    if (fault == FAULT_STALL) {
+        sim_node_stall(server->node, for_us);
+    } else {
+        sim_disk_stall(server->node, for_us);
+    }
+}
+
+/* What a server itself feels. */
+static void strike_server(struct universe *u, struct server *server, enum fault fault)
+{
     int64_t near = universe_chance(u, 70) ? OPS_NEAR : OPS_FAR;
     switch (fault) {
     case FAULT_KILL:
@@ -64,11 +76,36 @@ static void strike(struct universe *u, enum fault fault)
         server_stop(server);
         break;
     case FAULT_STALL:
-        sim_node_stall(server->node, universe_below(u, STALL_MAX_MS * 1000));
-        break;
     case FAULT_DISK_STALL:
-        sim_disk_stall(server->node, universe_below(u, STALL_MAX_MS * 1000));
+        stall(u, server, fault);
         break;
+    default:
+        break;
+    }
+}
+
+/* What all servers feel, or their connections. */
+static void strike_many(struct universe *u, enum fault fault)
+{
+    switch (fault) {
+    case FAULT_APART:
+        faults_apart(u);
+        break;
+    case FAULT_SLOW:
+        faults_slow(u);
+        break;
+    case FAULT_BLACKOUT:
+        faults_blackout(u);
+        break;
+    default:
+        break;
+    }
+}
+
+static void strike(struct universe *u, enum fault fault)
+{
+    struct server *server = any_server(u);
+    switch (fault) {
     case FAULT_RESET:
         reset_some(u);
         break;
@@ -79,9 +116,23 @@ static void strike(struct universe *u, enum fault fault)
         sim_node_wall_offset(server->node,
                              universe_below(u, 2 * WALL_JUMP_MAX_MS) - WALL_JUMP_MAX_MS);
         break;
-    case FAULT_AT_START:      /* server.c draws it at every start */
-    case FAULT_AFTER_REQUEST: /* faults_tempt */
-    case FAULTS:
+    case FAULT_CUT:
+        faults_cut(u);
+        break;
+    case FAULT_WIPE:
+        faults_wipe(u);
+        break;
+    case FAULT_APART:
+    case FAULT_SLOW:
+    case FAULT_BLACKOUT:
+        if (!faults_spare(u, NULL)) {
+            strike_many(u, fault);
+        }
+        break;
+    default:
+        if (!faults_spare(u, server)) {
+            strike_server(u, server, fault);
+        }
         break;
     }
 }
@@ -89,9 +140,10 @@ static void strike(struct universe *u, enum fault fault)
 static void strike_after(void *ctx)
 {
     struct universe *u = ctx;
-    if (!u->calm) {
+    struct server *server = any_server(u);
+    if (!u->calm && !faults_spare(u, server)) {
         u->tally->faults[FAULT_AFTER_REQUEST]++;
-        server_crash(any_server(u), universe_chance(u, 50) ? SIM_POWER : SIM_POWER_CUT);
+        server_crash(server, universe_chance(u, 50) ? SIM_POWER : SIM_POWER_CUT);
     }
 }
 
@@ -110,9 +162,10 @@ static void next_fault(void *ctx)
         return;
     }
     enum fault fault = (enum fault)universe_below(u, FAULTS);
-    if ((u->fault_kinds & (1U << fault)) && fault != FAULT_AT_START &&
-        fault != FAULT_AFTER_REQUEST) {
-        u->tally->faults[fault]++;
+    /* server.c draws the one at every start, faults_tempt the other. */
+    bool here = fault != FAULT_AT_START && fault != FAULT_AFTER_REQUEST;
+    if (here && (u->fault_kinds & (1U << fault))) {
+        u->tally->faults[fault] += fault != FAULT_WIPE; /* which may have to wait */
         strike(u, fault);
         sim_at(u->sim, sim_now_us(u->sim) + universe_below(u, 2000 * u->fault_gap_ms), next_fault,
                u);
@@ -126,6 +179,11 @@ void faults_begin(struct universe *u)
 {
     u->fault_gap_ms = 100 + universe_below(u, 1500);
     u->fault_kinds = (unsigned)universe_below(u, 1 << FAULTS) | (1U << universe_below(u, 3));
+    if (u->server_count == 1) {
+        u->fault_kinds &= (1U << FAULT_APART) - 1;
+    } else {
+        u->plain_path = sim_path_of(u->servers[0].node, u->servers[1].node);
+    }
     if (universe_chance(u, 8)) {
         u->fault_kinds = 0;
         return;
@@ -142,4 +200,5 @@ void faults_end(struct universe *u)
     for (int i = 0; i < u->actor_count; i++) {
         unblock(u->actors[i]);
     }
+    faults_reconnect(u);
 }

@@ -40,9 +40,11 @@ int ledger_add_part(struct ledger *l, const char *topic, int32_t partition)
     return l->part_count++;
 }
 
-int ledger_add_writer(struct ledger *l, bool once)
+int ledger_add_writer(struct ledger *l, bool once, bool losable)
 {
     ASSERT(l->writer_count < LEDGER_WRITERS_MAX);
+    ASSERT(!(once && losable));
+    l->losable[l->writer_count] = losable;
     l->once[l->writer_count] = once;
     return l->writer_count++;
 }
@@ -171,7 +173,7 @@ void ledger_acked(struct ledger *l, int writer, int part, int64_t first, int32_t
     for (int32_t i = 0; i < count; i++) {
         l->acked += !stream->numbers[first + i].acked;
         stream->numbers[first + i].acked = true;
-        if (base_offset >= 0) {
+        if (base_offset >= 0 && !l->losable[writer]) {
             place(l, part, base_offset + i, writer, first + i, "an acknowledgement");
         }
     }
@@ -215,7 +217,7 @@ void ledger_check_end(struct ledger *l)
     for (int i = 0; i < l->part_count; i++) {
         for (int w = 0; w < l->writer_count; w++) {
             const struct ledger_stream *stream = &l->parts[i].streams[w];
-            for (size_t n = 0; n < stream->count; n++) {
+            for (size_t n = 0; n < stream->count && !l->losable[w]; n++) {
                 if (stream->numbers[n].acked && stream->numbers[n].offset < 0) {
                     verdict_fail(l->verdict,
                                  "unseen: number %zu of writer %d in %s was acknowledged and is "

@@ -23,8 +23,10 @@ void ledger_free(struct ledger *l);
 
 /* Parts are 0, 1, ... in the order added. */
 int ledger_add_part(struct ledger *l, const char *topic, int32_t partition);
-/* `once`: an idempotent writer, whose records stand once and in order. */
-int ledger_add_writer(struct ledger *l, bool once);
+/* `once`: an idempotent writer, whose records stand once and in order. `losable`: what it was
+ * acknowledged may yet be lost with its leader (acks=1 in a cluster), so that an acknowledgement
+ * says nothing of what stands where; what was read of it stands as anything else. */
+int ledger_add_writer(struct ledger *l, bool once, bool losable);
 int ledger_parts(const struct ledger *l);
 const char *ledger_part_name(const struct ledger *l, int part); /* "topic-0" */
 
@@ -61,7 +63,9 @@ void ledger_commit_ended(struct ledger *l, int part, uint64_t attempt, enum ledg
                          int64_t now_us);
 /* All servers have gone down: nothing unanswered is on its way any more. */
 void ledger_commits_cut(struct ledger *l, int64_t now_us);
-/* `offset` (-1: none) was told to a question asked at `asked_us`. */
-void ledger_commit_seen(struct ledger *l, int part, int64_t offset, int64_t asked_us);
+/* `offset` (-1: none) was told to a question asked at `asked_us`. `replaced`: perhaps by a
+ * coordinator that had been replaced and did not know, who may tell what once stood. */
+void ledger_commit_seen(struct ledger *l, int part, int64_t offset, int64_t asked_us,
+                        bool replaced);
 
 #endif

@@ -65,13 +65,13 @@ void ledger_commits_cut(struct ledger *l, int64_t now_us)
     }
 }
 
-void ledger_commit_seen(struct ledger *l, int part, int64_t offset, int64_t asked_us)
+void ledger_commit_seen(struct ledger *l, int part, int64_t offset, int64_t asked_us, bool replaced)
 {
     const struct ledger_part *p = &l->parts[part];
     int64_t acked = -1;
     for (size_t i = 0; i < p->commit_count; i++) {
         const struct ledger_commit *commit = &p->commits[i];
-        bool standing = commit->superseded_us >= asked_us;
+        bool standing = replaced || commit->superseded_us >= asked_us;
         if (commit->offset == offset && standing) {
             return;
         }

@@ -48,6 +48,7 @@ struct ledger {
     struct ledger_part parts[LEDGER_PARTS_MAX];
     int part_count;
     bool once[LEDGER_WRITERS_MAX];
+    bool losable[LEDGER_WRITERS_MAX];
     int writer_count;
     int64_t producer_ids[LEDGER_WRITERS_MAX * 2];
     int producer_id_count;

@@ -15,6 +15,7 @@ struct arguments {
     uint64_t seed;
     uint64_t count;
     uint64_t max_events;
+    uint64_t servers;
     bool verbose;
     bool twice;
     bool stop;
@@ -44,12 +45,16 @@ static void print_line(void *ctx, const char *line)
 static int usage(void)
 {
     fputs("usage: sim [--seed N] [--count M] [--verbose] [--events K] [--twice] [--stop]\n"
+          "           [--servers 1|3|4|5|6]\n"
           "  --seed N     the first seed (1)\n"
           "  --count M    how many (1)\n"
           "  --verbose    every event, on standard output\n"
           "  --events K   ends each universe after K events, unjudged: to look at what led to a "
           "failure\n"
           "  --twice      runs every seed twice and compares\n"
+          "  --servers N  instead of what the seed draws: 1, 3 or 5 brokers, which are voters too, "
+          "or three\n"
+          "               brokers with one (4) or three (6) controllers apart\n"
           "  --stop       ends after the first seed that fails\n",
           stderr);
     return 2;
@@ -80,16 +85,17 @@ static bool parse(int argc, char **argv, struct arguments *a)
             a->stop = true;
             continue;
         }
-        number = strcmp(argv[i], "--seed") == 0     ? &a->seed
-                 : strcmp(argv[i], "--count") == 0  ? &a->count
-                 : strcmp(argv[i], "--events") == 0 ? &a->max_events
-                                                    : NULL;
+        number = strcmp(argv[i], "--seed") == 0      ? &a->seed
+                 : strcmp(argv[i], "--count") == 0   ? &a->count
+                 : strcmp(argv[i], "--events") == 0  ? &a->max_events
+                 : strcmp(argv[i], "--servers") == 0 ? &a->servers
+                                                     : NULL;
         if (number == NULL || !parse_number(value, number)) {
             return false;
         }
         i++;
     }
-    return true;
+    return a->servers <= 6 && a->servers != 2;
 }
 
 static void print_summary(const struct tally *t, uint64_t failures)
@@ -99,13 +105,15 @@ static void print_summary(const struct tally *t, uint64_t failures)
         FAULT_TABLE(X)
 #undef X
     };
-    printf("%llu seeds, %llu failed; %llu events, %llu server starts, %llu records acknowledged, "
-           "%llu reads, %llu audits, %llu commits, %llu rebalances, %llu topics; faults:",
-           (unsigned long long)t->seeds, (unsigned long long)failures,
-           (unsigned long long)t->events, (unsigned long long)t->starts,
-           (unsigned long long)t->acked, (unsigned long long)t->reads,
-           (unsigned long long)t->audits, (unsigned long long)t->commits,
-           (unsigned long long)t->rebalances, (unsigned long long)t->topics);
+    printf(
+        "%llu seeds, %llu failed; %llu of clusters, %llu elections, %llu partition leaders; "
+        "%llu events, %llu server starts, %llu records acknowledged, %llu reads, %llu audits, "
+        "%llu commits, %llu rebalances, %llu topics; faults:",
+        (unsigned long long)t->seeds, (unsigned long long)failures, (unsigned long long)t->clusters,
+        (unsigned long long)t->elections, (unsigned long long)t->leader_changes,
+        (unsigned long long)t->events, (unsigned long long)t->starts, (unsigned long long)t->acked,
+        (unsigned long long)t->reads, (unsigned long long)t->audits, (unsigned long long)t->commits,
+        (unsigned long long)t->rebalances, (unsigned long long)t->topics);
     for (int i = 0; i < FAULTS; i++) {
         printf(" %s %llu", names[i], (unsigned long long)t->faults[i]);
     }
@@ -116,7 +124,8 @@ static void print_summary(const struct tally *t, uint64_t failures)
 static bool run_seed(const struct arguments *a, uint64_t seed, struct tally *tally)
 {
     struct universe_result result;
-    struct universe_options options = {.seed = seed, .max_events = a->max_events};
+    struct universe_options options = {
+        .seed = seed, .max_events = a->max_events, .servers = a->servers};
     options.sink = a->verbose ? print_line : NULL;
     snprintf(running, sizeof running, "sim: seed %llu broke off\n", (unsigned long long)seed);
     universe_run(&options, tally, &result);

@@ -37,6 +37,12 @@ struct member {
     int learnt;                   /* in which stage the committed offsets were last asked for */
 };
 
+/* When the committed offsets were asked for. */
+struct asked {
+    int stage;
+    bool agreed; /* no coordinator was about that had been replaced without knowing it */
+};
+
 /* What a commit under way says of each part. */
 struct commits {
     uint64_t attempts[PARTS_MAX]; /* 0: not in it */
@@ -248,10 +254,10 @@ static void sync_group(struct member *m)
 
 /* ---- committed offsets ---- */
 
-static void learnt(struct member *m, int part, int64_t offset, int64_t asked_us)
+static void learnt(struct member *m, int part, int64_t offset, int64_t asked_us, bool agreed)
 {
     struct universe *u = m->actor.universe;
-    ledger_commit_seen(u->ledger, part, offset, asked_us);
+    ledger_commit_seen(u->ledger, part, offset, asked_us, !agreed);
     m->committed[part] = offset;
     if (m->phase == MEMBER_LEARNING) {
         m->at[part] = offset < 0 ? 0 : offset;
@@ -262,7 +268,7 @@ static void on_offsets(struct call *call, const struct client_answer *answer)
 {
     struct member *m = call->ctx;
     const struct offset_fetch_response *response = answer->response;
-    const int *asked_stage = call->extra;
+    const struct asked *asked = call->extra;
     int16_t error = KAFKA_NONE;
     if (answer->error == ERR_NONE) {
         error = response->error_code;
@@ -284,7 +290,7 @@ static void on_offsets(struct call *call, const struct client_answer *answer)
             }
             if (own_parts(m) & (1U << part)) {
                 learnt(m, part, response->topics.items[i].partitions.items[j].committed_offset,
-                       call->asked_us);
+                       call->asked_us, asked->agreed);
             }
         }
     }
@@ -292,7 +298,7 @@ static void on_offsets(struct call *call, const struct client_answer *answer)
         verdict_fail(&m->actor.universe->verdict, "offset fetch: %d partitions of %d asked", part,
                      ledger_parts(m->actor.universe->ledger));
     }
-    m->learnt = *asked_stage;
+    m->learnt = asked->stage;
     m->phase = MEMBER_OWNING;
 }
 
@@ -303,8 +309,8 @@ static void learn(struct member *m)
     int16_t version = m->other_version < 2 ? 2 : (m->other_version > 7 ? 7 : m->other_version);
     struct call *call = new_call(m, WIRE_OFFSET_FETCH, version, on_offsets);
     struct offset_fetch_request *body = call->body;
-    int asked_stage = stage(u);
-    call->extra = arena_dup(&call->arena, &asked_stage, sizeof asked_stage);
+    struct asked asked = {stage(u), witness_coordinators_agreed(u->witness)};
+    call->extra = arena_dup(&call->arena, &asked, sizeof asked);
     body->group_id = wire_str(group_id);
     body->topics.items = arena_array(&call->arena, TOPICS_MAX, sizeof *body->topics.items);
     body->topics.count = u->topic_count;

@@ -386,12 +386,14 @@ struct actor *producer_new(struct universe *u, int index)
     struct producer *p = mem_zalloc(sizeof *p);
     char name[16];
     p->idempotent = index != 2;
-    p->acks = universe_chance(u, 25) ? 1 : -1;
+    bool losable = u->server_count > 1 && !p->idempotent && universe_chance(u, 50);
+    p->acks = universe_chance(u, 25) && u->server_count == 1 ? 1 : -1;
+    p->acks = losable ? 1 : p->acks;
     p->max_version = (int16_t)(9 + universe_below(u, 5));
     p->codec = codecs[universe_below(u, 4)];
     p->think_ms = 10 + universe_below(u, 150);
     p->producer_id = -1;
-    p->writer = ledger_add_writer(u->ledger, p->idempotent);
+    p->writer = ledger_add_writer(u->ledger, p->idempotent, losable);
     for (int part = 0; part < ledger_parts(u->ledger); part++) {
         if (universe_chance(u, 60) || part == index) {
             struct lane *lane = &p->lanes[p->lane_count++];

@@ -1,10 +1,13 @@
 /* Servers: the whole node on a simulated machine, its deaths and returns. */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/assert.h"
 #include "tests/sim/universe.h"
 
-enum { PORT = 9092, DOWN_MAX_MS = 3000, START_OPS = 250, STOP_MAX_MS = 20000 };
+enum { DOWN_MAX_MS = 3000, START_OPS = 250, STOP_MAX_MS = 20000 };
+/* In a cluster long enough, at times, for the others to go on without it. */
+enum { AWAY_MAX_MS = 9000 };
 
 static void set(struct server *server, const char *key, const char *value)
 {
@@ -24,23 +27,68 @@ static void set_number(struct server *server, const char *key, int64_t value)
     set(server, key, text);
 }
 
-void server_init(struct server *server, struct universe *u, int32_t id)
+/* ---- its settings ---- */
+
+static void set_quorum(struct server *server, const char *voters)
+{
+    const struct universe_pace *pace = &server->universe->pace;
+    char text[128];
+    bool both = server->serves_clients && server->votes;
+    set(server, "process.roles",
+        both ? "broker,controller" : (server->votes ? "controller" : "broker"));
+    set(server, "controller.quorum.voters", voters);
+    set(server, "controller.listener.names", "CONTROLLER");
+    snprintf(text, sizeof text, "%s%s%s%s", server->serves_clients ? "PLAINTEXT://" : "",
+             server->serves_clients ? server->host : "", server->serves_clients ? ":9092" : "",
+             both ? "," : "");
+    if (server->votes) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "CONTROLLER://%s:9093", server->host);
+    }
+    set(server, "listeners", text);
+    set_number(server, "controller.quorum.election.timeout.ms", pace->election_ms);
+    set_number(server, "controller.quorum.fetch.timeout.ms", pace->quorum_fetch_ms);
+    set_number(server, "controller.quorum.election.backoff.max.ms", pace->election_ms);
+    set_number(server, "broker.session.timeout.ms", pace->session_ms);
+    set_number(server, "broker.heartbeat.interval.ms", pace->session_ms / 4);
+    set_number(server, "replica.lag.time.max.ms", pace->lag_ms);
+    set_number(server, "min.insync.replicas", 2);
+    set_number(server, "offsets.topic.replication.factor", 3);
+    if (server->universe->racks > 0) {
+        snprintf(text, sizeof text, "rack%d", server->id % server->universe->racks);
+        set(server, "broker.rack", text);
+    }
+}
+
+void server_init(struct server *server, struct universe *u, int32_t id, bool serves_clients,
+                 bool votes)
 {
     char name[16];
-    char text[64];
-    *server = (struct server){.universe = u, .id = id};
+    *server =
+        (struct server){.universe = u, .id = id, .serves_clients = serves_clients, .votes = votes};
     snprintf(name, sizeof name, "server%d", id);
     snprintf(server->host, sizeof server->host, "10.0.0.%d", id);
     server->node = sim_node_new(u->sim, name, server->host);
-    server->settings = broker_settings_new();
-    set_number(server, "node.id", id);
-    snprintf(text, sizeof text, "PLAINTEXT://%s:%d", server->host, PORT);
-    set(server, "listeners", text);
-    set(server, "log.dirs", universe_chance(u, 25) ? "/data/a,/data/b" : "/data/a");
-    set_number(server, "offsets.topic.num.partitions", 2);
-    set_number(server, "offsets.topic.replication.factor", 1);
-    set_number(server, "group.initial.rebalance.delay.ms", universe_below(u, 500));
+}
+
+void server_configure(struct server *server, const char *voters)
+{
+    struct universe *u = server->universe;
+    char text[64];
     struct err_text why = {""};
+    server->settings = broker_settings_new();
+    set_number(server, "node.id", server->id);
+    set(server, "log.dirs",
+        universe_chance(u, 25) ? SERVER_METADATA_DIR ",/data/b" : SERVER_METADATA_DIR);
+    if (u->server_count > 1) {
+        set_quorum(server, voters);
+    } else {
+        snprintf(text, sizeof text, "PLAINTEXT://%s:9092", server->host);
+        set(server, "listeners", text);
+        set_number(server, "offsets.topic.replication.factor", 1);
+    }
+    set_number(server, "offsets.topic.num.partitions", OFFSETS_PARTITIONS);
+    set_number(server, "group.initial.rebalance.delay.ms", universe_below(u, 500));
     if (broker_settings_check(server->settings, &why) != ERR_NONE) {
         verdict_fail(&u->verdict, "settings: %s", why.text);
     }
@@ -65,7 +113,8 @@ static void restart(void *ctx)
     }
     sim_node_restart(server->node);
     server_start(server);
-    if (!u->calm && (u->fault_kinds & (1U << FAULT_AT_START)) && universe_chance(u, 40)) {
+    if (!u->calm && (u->fault_kinds & (1U << FAULT_AT_START)) && !faults_spare(u, server) &&
+        universe_chance(u, 40)) {
         u->tally->faults[FAULT_AT_START]++;
         server_crash_at_op(server, (uint64_t)universe_below(u, START_OPS) + 1,
                            (enum sim_crash)universe_below(u, 3));
@@ -76,6 +125,9 @@ static void come_back_later(struct server *server)
 {
     struct universe *u = server->universe;
     int64_t most_ms = universe_chance(u, 80) ? DOWN_MAX_MS / 10 : DOWN_MAX_MS;
+    if (u->server_count > 1) {
+        most_ms = universe_chance(u, 50) ? DOWN_MAX_MS / 10 : AWAY_MAX_MS;
+    }
     sim_at(u->sim, sim_now_us(u->sim) + universe_below(u, most_ms * 1000), restart, server);
 }
 
@@ -83,6 +135,7 @@ static void come_back_later(struct server *server)
 static void bury(struct server *server)
 {
     struct universe *u = server->universe;
+    witness_buried(u->witness, server);
     broker_free(server->broker);
     server->broker = NULL;
     server->ready = false;
@@ -127,10 +180,18 @@ void server_start(struct server *server)
     struct broker_news news = {.ready = on_ready, .stopped = on_stopped, .ctx = server};
     server->ready = false;
     server->universe->starts++;
+    server->life++;
     server->broker = broker_start(sim_node_env(server->node), server->settings, &news);
 }
 
 /* ---- going down ---- */
+
+void server_wipe(struct server *server)
+{
+    server_crash(server, SIM_POWER);
+    sim_disk_remove(server->node, SERVER_METADATA_DIR);
+    sim_disk_remove(server->node, "/data/b");
+}
 
 void server_crash(struct server *server, enum sim_crash how)
 {

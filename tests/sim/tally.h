@@ -16,7 +16,12 @@
     X(DISK_STALL, "disk-stall")                                                                    \
     X(RESET, "reset")                                                                              \
     X(BLOCK, "block")                                                                              \
-    X(WALL_JUMP, "wall-jump")
+    X(WALL_JUMP, "wall-jump")                                                                      \
+    X(APART, "servers-apart")                                                                      \
+    X(SLOW, "slow-path")                                                                           \
+    X(CUT, "servers-reset")                                                                        \
+    X(BLACKOUT, "blackout")                                                                        \
+    X(WIPE, "wiped-disks")
 
 enum fault {
 #define X(name, text) FAULT_##name,
@@ -27,6 +32,9 @@ enum fault {
 
 struct tally {
     uint64_t seeds;
+    uint64_t clusters; /* of them, with more than one server */
+    uint64_t elections;
+    uint64_t leader_changes;
     uint64_t events;
     uint64_t starts;
     uint64_t acked;

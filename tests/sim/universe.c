@@ -5,7 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
-enum { CALM_MAX_MS = 90000, LAST_CRASH_PERCENT = 50 };
+enum { CALM_MAX_MS = 90000, LAST_CRASH_PERCENT = 50, LEVEL_EVERY_US = 20000 };
 
 int64_t universe_below(struct universe *u, int64_t bound)
 {
@@ -63,14 +63,53 @@ static void slow_some_disks(struct universe *u)
     }
 }
 
-static void make_servers(struct universe *u)
+/* Mostly every node is broker and voter; of five sometimes three vote; sometimes three brokers have
+ * one controller (4 servers) or three (6) apart from them. */
+static int draw_server_count(struct universe *u, uint64_t asked)
 {
+    static const int counts[] = {1, 1, 1, 3, 3, 3, 3, 3, 5, 6};
+    int drawn = counts[universe_below(u, 10)];
+    bool lone = universe_chance(u, 25);
+    return asked > 0 ? (int)asked : (drawn == 6 && lone ? 4 : drawn);
+}
+
+static void draw_pace(struct universe *u)
+{
+    struct universe_pace *pace = &u->pace;
+    pace->election_ms = 200 + universe_below(u, 800);
+    pace->quorum_fetch_ms = 2 * pace->election_ms;
+    pace->session_ms = 1000 + universe_below(u, 4000);
+    pace->lag_ms = 1000 + universe_below(u, 5000);
+    u->racks = universe_chance(u, 50) ? 0 : 1 + (int)universe_below(u, 3);
+}
+
+static void make_servers(struct universe *u, uint64_t asked)
+{
+    char voters[SERVERS_MAX * 32];
     size_t used = 0;
-    u->server_count = 1;
+    size_t used_voters = 0;
+    u->server_count = draw_server_count(u, asked);
+    bool apart = u->server_count == 4 || u->server_count == 6;
+    u->broker_count = apart ? REPLICAS : u->server_count;
+    int voters_count = u->server_count == 5 && universe_chance(u, 50) ? 3 : u->server_count;
+    draw_pace(u);
     for (int i = 0; i < u->server_count; i++) {
-        server_init(&u->servers[i], u, i + 1);
-        used += (size_t)snprintf(u->bootstrap + used, sizeof u->bootstrap - used, "%s%s:9092",
-                                 i > 0 ? "," : "", u->servers[i].host);
+        struct server *server = &u->servers[i];
+        bool serves = i < u->broker_count;
+        bool votes = apart ? !serves : i < voters_count;
+        server_init(server, u, i + 1, serves, votes);
+        if (serves) {
+            used += (size_t)snprintf(u->bootstrap + used, sizeof u->bootstrap - used, "%s%s:9092",
+                                     used > 0 ? "," : "", server->host);
+        }
+        if (votes) {
+            used_voters +=
+                (size_t)snprintf(voters + used_voters, sizeof voters - used_voters, "%s%d@%s:9093",
+                                 used_voters > 0 ? "," : "", server->id, server->host);
+        }
+    }
+    for (int i = 0; i < u->server_count; i++) {
+        server_configure(&u->servers[i], voters);
     }
     slow_some_disks(u);
 }
@@ -108,7 +147,8 @@ static void universe_init(struct universe *u, const struct universe_options *opt
     u->ledger = ledger_new(&u->verdict);
     sim_net_timeouts(u->sim, 8000, 3000);
     plan_topics(u);
-    make_servers(u);
+    make_servers(u, options->servers);
+    u->witness = witness_new(u);
     make_actors(u);
     for (int i = 0; i < u->server_count; i++) {
         server_start(&u->servers[i]);
@@ -124,6 +164,7 @@ static void universe_fini(struct universe *u)
         server_free(&u->servers[i]);
     }
     sim_free(u->sim);
+    witness_free(u->witness);
     ledger_free(u->ledger);
 }
 
@@ -135,10 +176,17 @@ static bool cut_short(const struct universe *u)
     return u->max_events > 0 && sim_events(u->sim) >= u->max_events;
 }
 
-static bool failed(void *ctx)
+static bool failed(const struct universe *u)
 {
-    const struct universe *u = ctx;
     return u->verdict.failed || cut_short(u);
+}
+
+/* After every event. */
+static bool watch(void *ctx)
+{
+    struct universe *u = ctx;
+    witness_step(u->witness);
+    return failed(u);
 }
 
 static bool producers_finished(const struct universe *u)
@@ -164,8 +212,15 @@ static struct actor *unfinished(const struct universe *u)
 static bool over(void *ctx)
 {
     struct universe *u = ctx;
+    if (watch(u)) {
+        return true;
+    }
     u->written = u->written || producers_finished(u);
-    return failed(u) || (u->written && unfinished(u) == NULL);
+    if (!u->written || unfinished(u) != NULL || sim_now_us(u->sim) < u->level_us) {
+        return false;
+    }
+    u->level_us = sim_now_us(u->sim) + LEVEL_EVERY_US;
+    return witness_level(u->witness, NULL, 0);
 }
 
 /* False when something was still unfinished after all the time there was. */
@@ -187,6 +242,10 @@ static void wait_for_all(struct universe *u)
         verdict_fail(&u->verdict, "progress: %d s after the last fault %s is not finished: %s",
                      CALM_MAX_MS / 1000, actor->name, what);
     }
+    if (!witness_level(u->witness, what, sizeof what)) {
+        verdict_fail(&u->verdict, "progress: %d s after the last fault %s", CALM_MAX_MS / 1000,
+                     what);
+    }
 }
 
 static void crash_all(struct universe *u)
@@ -202,7 +261,8 @@ static void crash_all(struct universe *u)
 static void run_phases(struct universe *u)
 {
     faults_begin(u);
-    sim_run_until(u->sim, failed, u, 2000 + universe_below(u, 12000), 0);
+    int64_t most_ms = u->server_count > 1 ? 20000 : 12000;
+    sim_run_until(u->sim, watch, u, 2000 + universe_below(u, most_ms), 0);
     if (failed(u)) {
         return;
     }
@@ -232,7 +292,10 @@ void universe_run(const struct universe_options *options, struct tally *tally,
              u->verdict.why);
     tally->seeds++;
     tally->events += result->events;
+    tally->clusters += u->server_count > 1;
     tally->starts += u->starts;
+    tally->elections += witness_elections(u->witness);
+    tally->leader_changes += witness_leader_changes(u->witness);
     tally->acked += ledger_acked_count(u->ledger);
     tally->reads += ledger_read_count(u->ledger);
     universe_fini(u);

@@ -13,9 +13,11 @@
 #include "tests/sim/ledger.h"
 #include "tests/sim/tally.h"
 #include "tests/sim/verdict.h"
+#include "tests/sim/witness.h"
 
-enum { SERVERS_MAX = 5, ACTORS_MAX = 12, TOPICS_MAX = 3, PARTS_MAX = LEDGER_PARTS_MAX };
-enum { GROUP_MEMBERS = 2 };
+enum { SERVERS_MAX = 6, ACTORS_MAX = 12, TOPICS_MAX = 3, PARTS_MAX = LEDGER_PARTS_MAX };
+enum { GROUP_MEMBERS = 2, OFFSETS_PARTITIONS = 2, REPLICAS = 3 };
+#define SERVER_METADATA_DIR "/data/a"
 
 struct universe;
 
@@ -27,18 +29,26 @@ struct server {
     struct broker_settings *settings;
     struct broker *broker; /* NULL while down */
     int32_t id;
+    int life; /* counts its starts */
     char host[24];
+    bool serves_clients; /* the broker's role */
+    bool votes;          /* the controller's */
     bool ready;
     bool stopping;   /* by our own order */
     int64_t stop_us; /* when that order was given */
 };
 
-void server_init(struct server *server, struct universe *u, int32_t id);
+void server_init(struct server *server, struct universe *u, int32_t id, bool serves_clients,
+                 bool votes);
+/* Once it is known who is there; `voters` as controller.quorum.voters has it. */
+void server_configure(struct server *server, const char *voters);
 void server_start(struct server *server);
 /* Harmless when down. It comes back by itself. */
 void server_crash(struct server *server, enum sim_crash how);
 void server_crash_at_op(struct server *server, uint64_t k, enum sim_crash how);
 void server_stop(struct server *server);
+/* Its machine dies and comes back with empty disks. */
+void server_wipe(struct server *server);
 void server_free(struct server *server);
 
 /* ---- actors: clients with a task (actor.c and one file each) ---- */
@@ -95,6 +105,20 @@ struct group_view {
     uint32_t parts;     /* a mask */
 };
 
+/* How patient a cluster is with its members. */
+struct universe_pace {
+    int64_t election_ms;
+    int64_t quorum_fetch_ms;
+    int64_t session_ms;
+    int64_t lag_ms;
+};
+
+/* Until when; 0: whole. */
+struct broken_path {
+    int64_t blocked_us;
+    int64_t slow_us;
+};
+
 struct universe {
     struct sim *sim;
     uint64_t seed;
@@ -105,6 +129,10 @@ struct universe {
     struct tally *tally;
     struct server servers[SERVERS_MAX];
     int server_count;
+    int broker_count; /* of these the first so many serve clients */
+    int racks;        /* 0: none named */
+    struct universe_pace pace;
+    struct witness *witness;
     char bootstrap[160];
     struct actor *actors[ACTORS_MAX];
     int actor_count;
@@ -113,10 +141,17 @@ struct universe {
     struct group_view group[GROUP_MEMBERS];
     unsigned fault_kinds; /* bits of enum fault that may strike */
     int64_t fault_gap_ms; /* mean */
-    uint64_t starts;      /* of servers, so far */
-    bool calm;            /* faults have ended; producers begin nothing new */
-    bool written;         /* in the second phase: every producer has finished */
-    bool last_call;       /* the second phase's own crash is over: audit once more */
+    int64_t trouble_us;   /* the last fault that a server feels is over by then */
+    struct server *wiped; /* came back with empty disks and has not caught up; NULL: none */
+    int64_t wiped_goal;   /* metadata it must have again */
+    int wipe_patience;    /* how often to look for the moment yet */
+    struct broken_path broken[SERVERS_MAX][SERVERS_MAX];
+    struct sim_path plain_path;
+    uint64_t starts;  /* of servers, so far */
+    bool calm;        /* faults have ended; producers begin nothing new */
+    bool written;     /* in the second phase: every producer has finished */
+    int64_t level_us; /* when to ask the witness next */
+    bool last_call;   /* the second phase's own crash is over: audit once more */
 };
 
 /* One line for what failed; true when all promises were kept. */
@@ -129,6 +164,7 @@ struct universe_result {
 struct universe_options {
     uint64_t seed;
     uint64_t max_events;                       /* 0: no bound */
+    uint64_t servers;                          /* 0: by the seed */
     void (*sink)(void *ctx, const char *line); /* NULL: silent */
 };
 void universe_run(const struct universe_options *options, struct tally *tally,
@@ -147,5 +183,17 @@ void faults_begin(struct universe *u);
 void faults_tempt(struct universe *u);
 /* Undoes what lasts. */
 void faults_end(struct universe *u);
+
+/* ---- faults between servers (faults_cluster.c) ---- */
+
+void faults_apart(struct universe *u);    /* some paths are blocked, for a while */
+void faults_slow(struct universe *u);     /* a path becomes slow */
+void faults_cut(struct universe *u);      /* connections are reset */
+void faults_blackout(struct universe *u); /* every server loses power */
+void faults_wipe(struct universe *u);     /* a server loses its disks, where that may be survived */
+void faults_reconnect(struct universe *u); /* undoes what lasts of these */
+/* What a wiped broker held is with the others only: nothing may happen to them. NULL: asks for
+ * what would befall several. */
+bool faults_spare(struct universe *u, const struct server *server);
 
 #endif

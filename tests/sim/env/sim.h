@@ -150,6 +150,9 @@ void sim_worker_threads(struct sim_node *node, int threads);
 /* Past every operation, at once, at any time outside a job, on a crashed node too. */
 /* False when there is no such file. Appends the present content. */
 bool sim_disk_get(const struct sim_node *node, const char *path, struct bytes *out);
+/* The same without a copy, good until the next event. */
+bool sim_disk_peek(const struct sim_node *node, const char *path, const uint8_t **data,
+                   size_t *size);
 /* Creates or replaces, content and name durable at once. The directory must exist. */
 void sim_disk_put(struct sim_node *node, const char *path, const void *data, size_t size);
 bool sim_disk_exists(const struct sim_node *node, const char *path);

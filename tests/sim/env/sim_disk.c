@@ -328,13 +328,26 @@ void sim_disk_fini(struct sim_disk *disk)
 
 /* ---- the test's own way in ---- */
 
-bool sim_disk_get(const struct sim_node *node, const char *path, struct bytes *out)
+bool sim_disk_peek(const struct sim_node *node, const char *path, const uint8_t **data,
+                   size_t *size)
 {
     const struct sim_inode *inode = sim_disk_find(&node->disk, path);
     if (inode == NULL || inode->is_dir) {
         return false;
     }
-    bytes_append(out, inode->seen.data, (size_t)inode->seen.size);
+    *data = inode->seen.data;
+    *size = (size_t)inode->seen.size;
+    return true;
+}
+
+bool sim_disk_get(const struct sim_node *node, const char *path, struct bytes *out)
+{
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    if (!sim_disk_peek(node, path, &data, &size)) {
+        return false;
+    }
+    bytes_append(out, data, size);
     return true;
 }
 
