@@ -12,7 +12,7 @@
 static int16_t admit(const struct request *request, const struct replica_fetch *fetch)
 {
     const struct image_broker *broker = image_broker(request->api->image, fetch->replica_id);
-    if (broker == NULL || fetch->replica_id == request->api->broker_id) {
+    if (broker == NULL) {
         return KAFKA_UNKNOWN_LEADER_EPOCH;
     }
     if (fetch->broker_epoch < 0 || fetch->broker_epoch == broker->epoch) {

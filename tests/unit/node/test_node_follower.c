@@ -214,6 +214,7 @@ static void test_strangers_move_nothing(void **state)
         int64_t epoch;
         int16_t error;
     } rows[] = {{7, -1, KAFKA_UNKNOWN_LEADER_EPOCH},
+                {7, 5, KAFKA_UNKNOWN_LEADER_EPOCH},
                 {1, -1, KAFKA_UNKNOWN_LEADER_EPOCH}, /* this very broker */
                 {2, p->epoch + 1, KAFKA_UNKNOWN_LEADER_EPOCH},
                 {2, p->epoch - 1, KAFKA_NOT_LEADER_OR_FOLLOWER}};
