@@ -97,6 +97,9 @@ static void strike_many(struct universe *u, enum fault fault)
     case FAULT_BLACKOUT:
         faults_blackout(u);
         break;
+    case FAULT_HUNT:
+        faults_hunt(u);
+        break;
     default:
         break;
     }
@@ -125,6 +128,7 @@ static void strike(struct universe *u, enum fault fault)
     case FAULT_APART:
     case FAULT_SLOW:
     case FAULT_BLACKOUT:
+    case FAULT_HUNT:
         if (!faults_spare(u, NULL)) {
             strike_many(u, fault);
         }
@@ -165,7 +169,8 @@ static void next_fault(void *ctx)
     /* server.c draws the one at every start, faults_tempt the other. */
     bool here = fault != FAULT_AT_START && fault != FAULT_AFTER_REQUEST;
     if (here && (u->fault_kinds & (1U << fault))) {
-        u->tally->faults[fault] += fault != FAULT_WIPE; /* which may have to wait */
+        /* What has to wait counts when it comes. */
+        u->tally->faults[fault] += fault != FAULT_WIPE && fault != FAULT_HUNT;
         strike(u, fault);
         sim_at(u->sim, sim_now_us(u->sim) + universe_below(u, 2000 * u->fault_gap_ms), next_fault,
                u);

@@ -11,6 +11,7 @@
 #include "tests/sim/universe.h"
 
 enum { APART_MAX_MS = 4000, APART_LONG_MS = 15000, SLOW_MAX_US = 1 << 20 };
+enum { HUNT_MIN_MS = 1000, HUNT_MORE_MS = 9000, HUNT_DELAY_MAX_US = 400000 };
 enum { WIPE_POLL_MS = 100, WIPE_PATIENCE = 150 };
 
 static int any_index(struct universe *u)
@@ -142,6 +143,46 @@ void faults_blackout(struct universe *u)
     }
 }
 
+/* ---- leaders ---- */
+
+void faults_hunt(struct universe *u)
+{
+    u->hunt_us = sim_now_us(u->sim) + 1000 * (HUNT_MIN_MS + universe_below(u, HUNT_MORE_MS));
+    u->hunted_trail =
+        universe_chance(u, 50) ? 0 : (int)universe_below(u, witness_trails(u->witness));
+}
+
+static void strike_leader(void *ctx)
+{
+    struct server *server = ctx;
+    struct universe *u = server->universe;
+    if (u->calm || faults_spare(u, server)) {
+        return;
+    }
+    u->tally->faults[FAULT_HUNT]++;
+    if (universe_chance(u, 60)) {
+        server_crash(server, (enum sim_crash)universe_below(u, 3));
+        return;
+    }
+    int64_t until_us = sim_now_us(u->sim) + 1000 * (1 + universe_below(u, APART_MAX_MS));
+    for (int i = 0; i < u->server_count; i++) {
+        block(u, (int)(server - u->servers), i, until_us);
+        block(u, i, (int)(server - u->servers), until_us);
+    }
+    trouble_until(u, until_us);
+    sim_at(u->sim, until_us, mend_due, u);
+}
+
+void faults_led(struct universe *u, struct server *server, int trail)
+{
+    int64_t now_us = sim_now_us(u->sim);
+    if (!u->calm && now_us < u->hunt_us && trail == u->hunted_trail && universe_chance(u, 80)) {
+        /* Mostly soon, while little of what it does first has reached the others. */
+        int64_t most_us = universe_below(u, universe_below(u, HUNT_DELAY_MAX_US) + 1) + 1;
+        sim_at(u->sim, now_us + universe_below(u, most_us), strike_leader, server);
+    }
+}
+
 /* ---- disks ---- */
 
 bool faults_spare(struct universe *u, const struct server *server)
@@ -191,6 +232,7 @@ static void until_spared(void *ctx)
     for (int i = 0; i < u->server_count; i++) {
         server_crash_at_op(&u->servers[i], 0, SIM_KILL);
     }
+    u->hunt_us = 0;
     if (all_serve(u) && sim_now_us(u->sim) > u->trouble_us &&
         witness_can_spare(u->witness, u->wiped) && witness_voters_proven(u->witness)) {
         wipe(u);

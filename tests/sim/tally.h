@@ -21,6 +21,7 @@
     X(SLOW, "slow-path")                                                                           \
     X(CUT, "servers-reset")                                                                        \
     X(BLACKOUT, "blackout")                                                                        \
+    X(HUNT, "hunted-leaders")                                                                      \
     X(WIPE, "wiped-disks")
 
 enum fault {

@@ -144,6 +144,8 @@ struct universe {
     int64_t trouble_us;   /* the last fault that a server feels is over by then */
     struct server *wiped; /* came back with empty disks and has not caught up; NULL: none */
     int64_t wiped_goal;   /* metadata it must have again */
+    int64_t hunt_us;      /* new leaders are struck until then */
+    int hunted_trail;     /* of the witness: leaders of what; 0 of the metadata */
     int wipe_patience;    /* how often to look for the moment yet */
     struct broken_path broken[SERVERS_MAX][SERVERS_MAX];
     struct sim_path plain_path;
@@ -186,9 +188,12 @@ void faults_end(struct universe *u);
 
 /* ---- faults between servers (faults_cluster.c) ---- */
 
-void faults_apart(struct universe *u);    /* some paths are blocked, for a while */
-void faults_slow(struct universe *u);     /* a path becomes slow */
-void faults_cut(struct universe *u);      /* connections are reset */
+void faults_apart(struct universe *u); /* some paths are blocked, for a while */
+void faults_slow(struct universe *u);  /* a path becomes slow */
+void faults_cut(struct universe *u);   /* connections are reset */
+/* For a while, whoever comes to lead the metadata or a certain partition is struck soon after. */
+void faults_hunt(struct universe *u);
+void faults_led(struct universe *u, struct server *server, int trail); /* it leads a new epoch */
 void faults_blackout(struct universe *u); /* every server loses power */
 void faults_wipe(struct universe *u);     /* a server loses its disks, where that may be survived */
 void faults_reconnect(struct universe *u); /* undoes what lasts of these */

@@ -83,7 +83,7 @@ void witness_buried(struct witness *w, const struct server *server)
 
 /* ---- the metadata ---- */
 
-static void look_at_quorum(struct witness *w, const struct server *server)
+static void look_at_quorum(struct witness *w, struct server *server)
 {
     const struct quorum *quorum = server->broker->quorum;
     struct cursor *cursor = cursor_of(w, server, 0);
@@ -92,7 +92,10 @@ static void look_at_quorum(struct witness *w, const struct server *server)
     if (quorum_role(quorum) == QUORUM_LEADER && quorum_high_watermark(quorum) >= 0 &&
         cursor->epoch != quorum_epoch(quorum)) {
         cursor->epoch = quorum_epoch(quorum);
-        w->elections += trail_led(trail, server, cursor->epoch);
+        if (trail_led(trail, server, cursor->epoch)) {
+            w->elections++;
+            faults_led(w->u, server, 0);
+        }
     }
     int64_t delivered = quorum_delivered(quorum);
     if (delivered > cursor->high) {
@@ -106,7 +109,7 @@ static void look_at_quorum(struct witness *w, const struct server *server)
 
 struct look {
     struct witness *w;
-    const struct server *server;
+    struct server *server;
 };
 
 static void look_at_replica(void *ctx, struct replica *replica)
@@ -127,8 +130,9 @@ static void look_at_replica(void *ctx, struct replica *replica)
                      trail->name, look->server->id, (long long)cursor->high, (long long)high,
                      epoch);
     }
-    if (replica_leader_id(replica) == look->server->id) {
-        w->leader_changes += trail_led(trail, look->server, epoch);
+    if (replica_leader_id(replica) == look->server->id && trail_led(trail, look->server, epoch)) {
+        w->leader_changes++;
+        faults_led(w->u, look->server, at);
     }
     cursor->epoch = epoch;
     cursor->high = high;
@@ -335,6 +339,11 @@ int64_t witness_delivered(const struct witness *w, const struct server *server)
 int64_t witness_committed(const struct witness *w)
 {
     return w->trails[0].high;
+}
+
+int witness_trails(const struct witness *w)
+{
+    return w->trail_count;
 }
 
 uint64_t witness_elections(const struct witness *w)

@@ -7,8 +7,8 @@
  *   - a replica's high watermark does not go back within one life and one leader epoch, and who
  *     leads the newest epoch and says it knows its mark knows of all that was ever below one.
  *
- * It reads the rooms of a node and the simulated disk, so it needs nothing in either; it causes
- * nothing and draws no chance. */
+ * It reads the rooms of a node and the simulated disk, so it needs nothing in either. It tells
+ * faults_led of new leaders. */
 #ifndef TESTS_SIM_WITNESS_H
 #define TESTS_SIM_WITNESS_H
 
@@ -42,6 +42,8 @@ bool witness_voters_proven(const struct witness *w);
 int64_t witness_delivered(const struct witness *w, const struct server *server);
 int64_t witness_committed(const struct witness *w);
 
+/* The logs that are watched are numbered: 0 is the metadata's. */
+int witness_trails(const struct witness *w);
 uint64_t witness_elections(const struct witness *w);      /* of the metadata quorum */
 uint64_t witness_leader_changes(const struct witness *w); /* of partitions */
 
