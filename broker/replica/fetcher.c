@@ -10,7 +10,11 @@
  * Failure modes: no answer, or one that refuses the whole request, puts the fetcher off, longer
  * after each failure in a row; a partition in trouble is left out until its time comes, and a
  * parked fetch does not outlast that. Partitions come and go while a fetch is under way: an answer
- * counts only for those it was asked for, in the epoch it was asked in. */
+ * counts only for those it was asked for, in the epoch it was asked in. A partition that becomes
+ * ready while the others' fetch is parked does not wait for its end (its first records would, and
+ * with them who waits for acks=all): the parked fetch is given up after a moment, in which more may
+ * come or the answer arrive, and one that names all is sent; each time in a row the moment is
+ * longer, so that a stream of newcomers does not starve the rest. */
 #include "broker/replica/replica_internal.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
@@ -20,6 +24,7 @@
  * (KIP-1166). */
 enum { FETCH_MIN_VERSION = 15, FETCH_MAX_VERSION = 18 };
 enum { FIRST_BACKOFF_MS = 10 };
+enum { NEWCOMER_WAIT_MS = 10, NEWCOMER_DOUBLINGS_MAX = 4 };
 
 struct fetcher {
     struct replicas *all;
@@ -36,6 +41,8 @@ struct fetcher {
     int32_t failures;
     int64_t retry_at_ms;
     struct env_timer timer;
+    struct env_timer newcomer; /* somebody waits whom the fetch under way does not name */
+    int32_t given_up;          /* fetches in a row */
     struct env_post go;
 };
 
@@ -74,6 +81,8 @@ static void on_answer(struct replica_call *call, const struct replica_answer *an
     const struct fetch_response *response = answer->response;
     ASSERT(fetcher->sent);
     fetcher->sent = false;
+    fetcher->given_up = 0;
+    env_timer_cancel(fetcher->all->env, &fetcher->newcomer);
     bool refused = answer->error == ERR_NONE && response->error_code != KAFKA_NONE;
     if (answer->error != ERR_NONE || refused) {
         fetcher->failures++;
@@ -192,10 +201,48 @@ static void send_fetch(struct fetcher *fetcher)
     all->config.links->send(all->config.links->ctx, &fetcher->call);
 }
 
+static void give_up(struct fetcher *fetcher)
+{
+    const struct replica_links *links = fetcher->all->config.links;
+    ASSERT(fetcher->sent);
+    fetcher->sent = false;
+    links->cancel(links->ctx, &fetcher->call);
+    env_timer_cancel(fetcher->all->env, &fetcher->newcomer);
+}
+
+static void on_newcomer(struct env_timer *timer)
+{
+    struct fetcher *fetcher = CONTAINER_OF(timer, struct fetcher, newcomer);
+    if (fetcher->sent) {
+        fetcher->given_up++;
+        give_up(fetcher);
+        fetcher_poke(fetcher);
+    }
+}
+
+/* A member is ready that the fetch under way does not name. */
+static bool newcomer_waits(const struct fetcher *fetcher)
+{
+    int64_t now = env_now_ms(fetcher->all->env);
+    LIST_FOREACH(node, &fetcher->members) {
+        const struct replica *replica = CONTAINER_OF(node, struct replica, following.node);
+        if (replica->following.round != fetcher->round && follower_ready(replica, now)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_go(struct env_post *post)
 {
     struct fetcher *fetcher = CONTAINER_OF(post, struct fetcher, go);
     struct env *env = fetcher->all->env;
+    if (fetcher->sent && !env_timer_armed(&fetcher->newcomer) && newcomer_waits(fetcher)) {
+        int32_t doublings =
+            fetcher->given_up < NEWCOMER_DOUBLINGS_MAX ? fetcher->given_up : NEWCOMER_DOUBLINGS_MAX;
+        env_timer_set(env, &fetcher->newcomer,
+                      env_now_ms(env) + ((int64_t)NEWCOMER_WAIT_MS << doublings));
+    }
     if (fetcher->sent || fetcher->settling > 0 || fetcher->member_count == 0) {
         return;
     }
@@ -249,6 +296,7 @@ static struct fetcher *fetcher_of(struct replicas *all, int32_t source, bool dur
     fetcher->durable = durable;
     fetcher->retry_at_ms = INT64_MIN;
     fetcher->timer.fire = on_timer;
+    fetcher->newcomer.fire = on_newcomer;
     list_init(&fetcher->members);
     env_post_init(&fetcher->go, on_go);
     list_push(&all->fetchers, &fetcher->node);
@@ -260,7 +308,7 @@ static void fetcher_free(struct fetcher *fetcher)
     struct replicas *all = fetcher->all;
     ASSERT(list_empty(&fetcher->members));
     if (fetcher->sent) {
-        all->config.links->cancel(all->config.links->ctx, &fetcher->call);
+        give_up(fetcher);
     }
     env_timer_cancel(all->env, &fetcher->timer);
     env_post_cancel(all->env, &fetcher->go);
@@ -288,11 +336,13 @@ void fetcher_leave(struct replica *replica)
     list_remove(&replica->following.node);
     replica->following.fetcher = NULL;
     fetcher->member_count--;
-    if (fetcher->member_count == 0 && !fetcher->sent) {
+    if (fetcher->member_count == 0) {
+        if (fetcher->sent) {
+            give_up(fetcher); /* it may be parked at a leader that is gone */
+        }
         env_post_cancel(fetcher->all->env, &fetcher->go);
         env_timer_cancel(fetcher->all->env, &fetcher->timer);
     }
-    fetcher_poke(fetcher);
 }
 
 void fetchers_stop(struct replicas *all)

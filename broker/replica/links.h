@@ -40,7 +40,8 @@ struct replica_call {
 
 struct replica_links {
     void (*send)(void *ctx, struct replica_call *call);
-    /* `done` will not come. Only for calls that were sent and not answered. */
+    /* `done` will not come. Only for calls that were sent and not answered. The next call on the
+     * same channel does not wait for the answer of the cancelled one. */
     void (*cancel)(void *ctx, struct replica_call *call);
     void *ctx;
 };

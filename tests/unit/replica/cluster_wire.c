@@ -129,6 +129,19 @@ static void on_timeout(struct env_timer *timer)
 static const struct env_conn_events out_events = {
     .connected = on_connected, .frame = on_answer, .closed = on_closed};
 
+/* Nobody waits behind a call that was cancelled: the connection goes. */
+static void unblock(struct link *link)
+{
+    bool blocked = !list_empty(&link->calls);
+    LIST_FOREACH(node, &link->calls) {
+        blocked = blocked && CONTAINER_OF(node, struct sent, node)->call == NULL;
+    }
+    if (blocked) {
+        env_close(link->node->env, link->conn, false);
+        fail_all(link, ERR_CANCELLED, "cancelled");
+    }
+}
+
 static void links_send(void *ctx, struct replica_call *call)
 {
     struct node *node = ctx;
@@ -136,6 +149,7 @@ static void links_send(void *ctx, struct replica_call *call)
     assert_in_range(peer, 0, BROKERS);
     assert_int_not_equal(peer, node->id);
     struct link *link = &node->links[peer][call->channel];
+    unblock(link);
     struct sent *sent = mem_zalloc(sizeof *sent);
     const struct wire_api *api = wire_api_of(call->api_key);
     struct wire_out out = {0};

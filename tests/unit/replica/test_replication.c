@@ -252,6 +252,145 @@ static void test_late_follower_begins_where_the_leader_does(void **state)
     cluster_free(c);
 }
 
+static bool all_heard(struct cluster *c)
+{
+    for (int32_t id = 1; id <= BROKERS; id++) {
+        if (c->nodes[id].image_at < c->batch_count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A partition that comes to a fetcher whose fetch is parked (for 100 ms) is asked for at once. */
+static void test_newcomer_does_not_wait(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(10, false);
+    for (int i = 0; i < 20; i++) {
+        /* Partition 0 is followed from broker 1 by both others all the time. */
+        control_lead(c, HARD + 1, i % 2 == 0 ? 1 : 2);
+        assert_true(cluster_until(c, all_heard, 1000));
+        cluster_run(c, 5);
+        assert_true(produce_within(c, HARD + 1, 35));
+        cluster_run(c, 150); /* parked again */
+    }
+    assert_true(cluster_until(c, cluster_settled, 1000));
+    cluster_free(c);
+}
+
+static bool all_in_sync(struct cluster *c)
+{
+    return c->parts[HARD].isr_count == BROKERS;
+}
+
+/* A fetch parked at a leader that went without a word is not waited for when nobody follows from
+ * there any more: the leader may be back before it times out (500 ms). */
+static void test_dead_fetch_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(15, false);
+    int64_t start_us = sim_now_us(c->sim);
+    cluster_crash(&c->nodes[1], SIM_POWER_CUT, 10);
+    control_fence(c, 1);
+    assert_true(cluster_until(c, all_in_sync, 300));
+    control_lead(c, HARD, 1);
+    assert_true(cluster_until(c, all_heard, 1000));
+    assert_true(produce_within(c, HARD, 50));
+    assert_true(sim_now_us(c->sim) - start_us < 450000);
+    cluster_free(c);
+}
+
+static int64_t end_at(struct cluster *c, int32_t id, int part)
+{
+    struct replica *replica = cluster_replica(&c->nodes[id], part);
+    return replica != NULL ? log_durable_end(replica_log(replica)) : -1;
+}
+
+static int64_t wanted_end; /* what end_at of wanted_at must reach */
+static int32_t wanted_at;
+
+static bool has_end(struct cluster *c)
+{
+    return end_at(c, wanted_at, HARD) >= wanted_end;
+}
+
+static void wait_end(struct cluster *c, int32_t id, int64_t end)
+{
+    wanted_at = id;
+    wanted_end = end;
+    assert_true(cluster_until(c, has_end, 100));
+}
+
+/* A follower that has more than its next leader cuts where their logs part, not at its own mark:
+ * that may be too low (KIP-101). Broker 2 has records that were acknowledged, has not heard so, and
+ * has more that were not; broker 3, which has only the former, leads. Broker 2 is in sync all the
+ * time: what was acknowledged may not leave its disk, not even until it is fetched again (checked
+ * after every answer a broker gets, cluster_check_node). */
+static void test_cut_where_logs_part(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(11, false);
+    struct sim_node *one = c->nodes[1].sim;
+    assert_true(produce_within(c, HARD, 1000));
+    assert_true(cluster_until(c, cluster_settled, 1000));
+    int64_t mark = c->parts[HARD].mark;
+    struct replica *leader = leader_of(c, HARD);
+    sim_block(c->nodes[3].sim, one, true); /* its parked fetch is answered, its next one held */
+    assert_true(cluster_produce(c, HARD));
+    int64_t shared = log_assigned_end(replica_log(leader));
+    wait_end(c, 2, shared);
+    wait_end(c, 3, shared);
+    assert_true(cluster_produce(c, HARD));
+    wait_end(c, 2, log_assigned_end(replica_log(leader)));
+    cluster_run(c, 10); /* and has said so */
+    assert_int_equal(end_at(c, 3, HARD), shared);
+    sim_partition(one, c->nodes[2].sim, true);
+    sim_partition(one, c->nodes[3].sim, true);
+    /* What broker 3 would have said. */
+    struct replica_fetch fetch = fetch_of(c, 3, leader);
+    fetch.fetch_offset = shared;
+    replica_follower_fetch(leader, &fetch);
+    cluster_run(c, 2);
+    assert_int_equal(replica_high_watermark(leader), shared);
+    assert_int_equal(c->parts[HARD].mark, shared); /* acknowledged */
+    cluster_crash(&c->nodes[1], SIM_POWER_CUT, 2000);
+    control_fence(c, 1);
+    control_lead(c, HARD, 3);
+    struct replica *follower = cluster_replica(&c->nodes[2], HARD);
+    assert_int_equal(replica_high_watermark(follower), mark);
+    assert_true(end_at(c, 2, HARD) > shared);
+    assert_int_equal(c->counts.diverging, 0);
+    cluster_heal(c);
+    cluster_run(c, 200);
+    assert_true(c->counts.diverging > 0);
+    assert_int_equal(end_at(c, 2, HARD), shared);
+    assert_true(cluster_until(c, cluster_settled, 10000));
+    cluster_check_settled(c);
+    cluster_free(c);
+}
+
+/* A broker that was away while much was written is in sync again soon after it is back. */
+static void test_returning_broker_catches_up(void **state)
+{
+    (void)state;
+    static const enum sim_crash hows[] = {SIM_KILL, SIM_POWER, SIM_POWER_CUT};
+    for (uint64_t i = 0; i < 3; i++) {
+        struct cluster *c = cluster_new(12 + i, false);
+        cluster_crash(&c->nodes[1], hows[i], 1500); /* a leader, and a follower elsewhere */
+        c->producing = true;
+        cluster_run(c, 1400);
+        assert_int_equal(c->parts[HARD].isr_count, 2);
+        cluster_run(c, 1600); /* under load */
+        assert_int_equal(c->parts[HARD].isr_count, BROKERS);
+        assert_int_equal(c->parts[HARD + 1].isr_count, BROKERS);
+        c->producing = false;
+        assert_true(cluster_until(c, cluster_settled, 1000));
+        cluster_check_settled(c);
+        cluster_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +403,10 @@ int main(void)
         cmocka_unit_test(test_syncs_overlap),
         cmocka_unit_test(test_soft_topics_do_not_wait_for_syncs),
         cmocka_unit_test(test_late_follower_begins_where_the_leader_does),
+        cmocka_unit_test(test_newcomer_does_not_wait),
+        cmocka_unit_test(test_dead_fetch_is_not_waited_for),
+        cmocka_unit_test(test_cut_where_logs_part),
+        cmocka_unit_test(test_returning_broker_catches_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
