@@ -336,10 +336,7 @@ void fetcher_leave(struct replica *replica)
     list_remove(&replica->following.node);
     replica->following.fetcher = NULL;
     fetcher->member_count--;
-    if (fetcher->member_count == 0) {
-        if (fetcher->sent) {
-            give_up(fetcher); /* it may be parked at a leader that is gone */
-        }
+    if (fetcher->member_count == 0) { /* whoever comes next does not wait for a fetch under way */
         env_post_cancel(fetcher->all->env, &fetcher->go);
         env_timer_cancel(fetcher->all->env, &fetcher->timer);
     }
