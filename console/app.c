@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "common/base/assert.h"
+#include "console/elect.h"
 #include "console/poll.h"
 #include "console/screen.h"
 #include "console/ui.h"
@@ -29,6 +30,7 @@ struct app {
     struct screen *screen;
     struct poll *poll;
     struct ui ui;
+    struct elect elect; /* what is under way */
     bool dirty;
     bool leaving;
     int status;
@@ -58,6 +60,8 @@ static void leave(struct app *app, int status)
     uv_stop(&app->loop);
 }
 
+static void follow_ui(struct app *app);
+
 /* ---- what the cluster is asked ------------------------------------------------------------------
  */
 
@@ -81,10 +85,24 @@ static void tell_want(struct app *app)
     poll_set_want(app->poll, &want);
 }
 
+static void on_elected(void *ctx, const struct action_answer *answer)
+{
+    struct app *app = ctx;
+    app->ui.now_ms = wall_ms();
+    ui_answered(&app->ui, answer);
+    follow_ui(app);
+}
+
 static void follow_ui(struct app *app)
 {
     app->dirty = true;
     tell_want(app);
+    if (app->ui.action.state == ACTION_READY) {
+        const struct action_plan *plan = &app->ui.action.plan;
+        elect_send(&app->elect, poll_asker(app->poll), plan->topic, plan->partition, on_elected,
+                   app);
+        action_sent(&app->ui.action);
+    }
     poll_set_interval(app->poll, app->ui.interval_ms);
     poll_set_paused(app->poll, app->ui.paused);
     if (app->ui.refresh) {
@@ -99,16 +117,17 @@ static void follow_ui(struct app *app)
 static void updated(void *ctx, const struct model *m)
 {
     struct app *app = ctx;
+    app->ui.now_ms = wall_ms();
     ui_show(&app->ui, m);
-    app->dirty = true;
-    tell_want(app);
+    follow_ui(app);
 }
 
 static void ended(void *ctx, const char *why)
 {
     struct app *app = ctx;
+    app->ui.now_ms = wall_ms();
     ui_set_trouble(&app->ui, why);
-    app->dirty = true;
+    follow_ui(app);
 }
 
 /* ---- the terminal -------------------------------------------------------------------------------
@@ -132,6 +151,7 @@ static void on_keys(uv_poll_t *handle, int status, int events)
         if (got == SCREEN_EMPTY) {
             break;
         }
+        app->ui.now_ms = wall_ms();
         ui_key(&app->ui, key, screen_rows(app->screen));
     }
     follow_ui(app);
@@ -150,6 +170,7 @@ static void on_signal(uv_signal_t *handle, int number)
         app->dirty = true;
         break;
     case SIGINT:
+        app->ui.now_ms = wall_ms();
         ui_key(&app->ui, KEY_CTRL('c'), screen_rows(app->screen));
         follow_ui(app);
         break;

@@ -82,15 +82,16 @@ static void draw_message(const struct ui *ui, struct screen *s, int row)
     }
 }
 
-static void draw_hints(struct screen *s, int row)
+static void draw_hints(const struct ui *ui, struct screen *s, int row)
 {
+    bool elects = ui_view(ui)->ops->elects;
     int count = 0;
     const struct key_binding *table = keys_table(&count);
     int at = 0;
     for (int hint = 1; hint <= count; hint++) {
         for (int i = 0; i < count; i++) {
             char name[16];
-            if (table[i].hint != hint) {
+            if (table[i].hint != hint || (table[i].request == REQUEST_ELECT && !elects)) {
                 continue;
             }
             keys_name(table[i].keys[0], name);
@@ -101,6 +102,55 @@ static void draw_hints(struct screen *s, int row)
             at = screen_put(s, row, at + 1, STYLE_BAR, table[i].label) + 2;
         }
     }
+}
+
+/* ---- the action's panel, below the table -----------------------------------------------------
+ */
+
+enum { LABEL_CELLS = 11 };
+
+/* Draws from `row` on, or only counts when `s` is NULL. Returns the rows it takes. */
+static int panel_rows(const struct action *a, struct screen *s, int row, int columns)
+{
+    struct action_line lines[ACTION_MAX_LINES];
+    char part[TEXT_MAX];
+    int count = action_lines(a, lines);
+    int at = row;
+    for (int i = 0; i < count; i++) {
+        int indent = lines[i].label[0] == '\0' ? 0 : LABEL_CELLS;
+        const char *text = lines[i].text;
+        if (s != NULL) {
+            screen_put(s, at, 0, STYLE_DIM, lines[i].label);
+        }
+        for (size_t size = 0; (size = text_line(text, columns - indent)) > 0; text += size) {
+            snprintf(part, sizeof part, "%.*s", (int)size, text);
+            if (s != NULL) {
+                screen_put(s, at, indent, lines[i].style, part);
+            }
+            at++;
+        }
+    }
+    return at - row;
+}
+
+/* Returns the first row that it takes; the rest of the screen is its own. */
+static int draw_panel(struct ui *ui, struct screen *s, int top)
+{
+    int rows = screen_rows(s);
+    int columns = screen_columns(s);
+    int need = panel_rows(&ui->action, NULL, 0, columns);
+    int at = rows - need;
+    if (at - 1 < top) { /* what cannot be read whole cannot be agreed to */
+        screen_put(s, rows - 2, 0, STYLE_WARNING, "What will be done does not fit in this window.");
+        screen_put(s, rows - 1, 0, STYLE_WARNING, "Enlarge it, or Esc.");
+        return rows - 2;
+    }
+    for (int i = 0; i < columns; i++) {
+        screen_put(s, at - 1, i, STYLE_DIM, glyph(GLYPH_BAR));
+    }
+    panel_rows(&ui->action, s, at, columns);
+    action_drawn(&ui->action);
+    return at - 1;
 }
 
 static void draw_waiting(const struct ui *ui, struct screen *s)
@@ -145,6 +195,8 @@ void ui_draw(struct ui *ui, struct screen *s, int64_t now_ms)
     draw_title(ui, s);
     draw_status(ui, s, now_ms);
     int at = 3;
+    bool asks = action_is_open(&ui->action);
+    int bottom = asks ? draw_panel(ui, s, at) : rows - 2;
     if (v->model == NULL && v->ops->parts != 0) {
         draw_waiting(ui, s);
     } else {
@@ -155,14 +207,16 @@ void ui_draw(struct ui *ui, struct screen *s, int64_t now_ms)
             line.text[0] = '\0';
             line.style = STYLE_NORMAL;
         }
-        table_draw(&v->table, s, at, rows - 2 - at);
-        if (v->table.shown_count == 0) {
+        table_draw(&v->table, s, at, bottom - at);
+        if (v->table.shown_count == 0 && bottom > at + 1) {
             screen_put(s, at + 1, 0, STYLE_DIM,
                        v->table.row_count > 0 ? "(no row matches the filter)"
                                               : "(nothing to show)");
         }
     }
-    draw_message(ui, s, rows - 2);
-    draw_hints(s, rows - 1);
+    if (!asks) {
+        draw_message(ui, s, rows - 2);
+        draw_hints(ui, s, rows - 1);
+    }
     screen_end(s);
 }

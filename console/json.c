@@ -122,6 +122,7 @@ static json_t *replicas_of(const struct model_partition *p)
         set(o, "in_sync", json_boolean(r->in_sync));
         set(o, "end_offset", number_of(r->end_offset));
         set(o, "lag", number_of(r->lag));
+        set(o, "lag_ms", time_of(r->lag_ms));
         json_array_append_new(list, o);
     }
     return list;
@@ -138,6 +139,8 @@ static json_t *partitions(const struct model *m)
             set(o, "topic", text_of(t->name));
             set(o, "partition", json_integer(p->partition));
             set(o, "leader", broker_of(p->leader));
+            set(o, "preferred_leader",
+                broker_of(p->replica_count > 0 ? p->replicas[0].broker : MODEL_NO_BROKER));
             set(o, "leader_epoch", number_of(p->leader_epoch));
             set(o, "log_start_offset", number_of(p->log_start_offset));
             set(o, "high_watermark", number_of(p->high_watermark));

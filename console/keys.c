@@ -48,13 +48,18 @@ static const struct key_binding table[] = {
      0},
     {REQUEST_SORT, "sort", "sort by the next column", {'s'}, 5},
     {REQUEST_SORT_INVERT, "invert", "turn the order of the sort round", {'S'}, 0},
+    {REQUEST_ELECT,
+     "elect",
+     "elect the partition's preferred leader: shows what will change; only y agrees",
+     {'e'},
+     7},
     {REQUEST_REFRESH, "refresh", "ask the cluster now", {'r'}, 0},
-    {REQUEST_PAUSE, "pause", "stop asking the cluster, or go on", {'Z'}, 7},
+    {REQUEST_PAUSE, "pause", "stop asking the cluster, or go on", {'Z'}, 9},
     {REQUEST_FASTER, "faster", "ask twice as often", {'+'}, 0},
     {REQUEST_SLOWER, "slower", "ask half as often", {'_'}, 0},
     {REQUEST_REPAINT, "repaint", "draw the whole screen again", {KEY_CTRL('l')}, 0},
     {REQUEST_HELP, "help", "this help, or back from it", {'?', KEY_CODE_F1}, 8},
-    {REQUEST_QUIT, "quit", "leave", {'q', KEY_CTRL('c')}, 9},
+    {REQUEST_QUIT, "quit", "leave", {'q', KEY_CTRL('c')}, 10},
 };
 
 const struct key_binding *keys_table(int *count)

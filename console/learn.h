@@ -4,6 +4,8 @@
  * is trusted: names are looked up, numbers are range checked by the codec, answers about things the
  * draft does not know are passed over. What an answer refuses becomes MODEL_DENIED, what it fails
  * to tell becomes MODEL_UNKNOWN; what an earlier answer told stays until a newer one replaces it.
+ * An offset that was told stays, with its time, also when a later answer has only an error to tell:
+ * a replica that restarts or is cut off shows how far it had come, and when.
  */
 #ifndef CONSOLE_LEARN_H
 #define CONSOLE_LEARN_H

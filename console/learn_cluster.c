@@ -234,6 +234,9 @@ static void read_offset(struct model_partition *p, enum learn_offset kind, int32
                         int64_t value, int64_t now_ms)
 {
     struct model_replica *replica = model_find_replica(p, broker);
+    if (value == MODEL_UNKNOWN) {
+        return; /* what was told before stays, with its time */
+    }
     switch (kind) {
     case LEARN_REPLICA_END:
         if (replica != NULL) {

@@ -130,9 +130,9 @@ static void next_stage(struct poll *p)
         end_round(p);
         return;
     }
-    /* Hand out where it is worth it: the cluster at the very first, ends only once leaders have
-     * told. */
-    if ((p->stage == STAGE_CLUSTER && p->round == 1) || p->stage >= STAGE_LEADERS) {
+    /* Hand out where it is worth it: the cluster at the very first and when somebody waits, ends
+     * only once leaders have told. */
+    if ((p->stage == STAGE_CLUSTER && (p->round == 1 || p->eager)) || p->stage >= STAGE_LEADERS) {
         publish(p);
     }
     while (p->stage + 1 < STAGE_COUNT) {
@@ -164,6 +164,7 @@ static void start_round(struct poll *p)
         p->failing[i] = NULL;
     }
     p->trouble[0] = '\0';
+    p->eager = p->again;
     p->again = false;
     p->listed_count = 0;
     learn_listing_free(&p->listing);
@@ -342,6 +343,11 @@ void poll_set_paused(struct poll *p, bool paused)
         uv_timer_stop(&p->round_timer);
     }
     schedule(p);
+}
+
+struct asker *poll_asker(struct poll *p)
+{
+    return p->ask;
 }
 
 void poll_now(struct poll *p)

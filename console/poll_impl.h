@@ -35,7 +35,8 @@ struct poll {
     int64_t stage_ms;
     int64_t request_ms;
     bool paused;
-    bool again;              /* poll_now was called during a round */
+    bool again;              /* poll_now was called since the last round began */
+    bool eager;              /* this round answers a poll_now */
     uint64_t round_began_ms; /* loop time */
     uint64_t round;
     enum stage stage;

@@ -145,6 +145,26 @@ char *text_safe(const char *s, char out[TEXT_MAX])
     return out;
 }
 
+size_t text_line(const char *safe, int cells)
+{
+    mbstate_t state = {0};
+    char one[8];
+    int width = 0;
+    int total = 0;
+    size_t at = 0;
+    size_t blank = 0;
+    size_t used = 0;
+    while ((used = next_char(safe + at, &state, one, &width)) > 0) {
+        if (total + width > cells && at > 0) {
+            return blank > 0 ? blank : at;
+        }
+        at += used;
+        total += width;
+        blank = one[0] == ' ' ? at : blank;
+    }
+    return at;
+}
+
 static const char *mark_text(int64_t value)
 {
     if (value == MODEL_DENIED) {

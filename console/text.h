@@ -41,6 +41,11 @@ char *text_fit(const char *s, int cells, enum text_align align, char out[TEXT_MA
 /* The same without padding or a limit other than the buffer. */
 char *text_safe(const char *s, char out[TEXT_MAX]);
 
+/* Of text made safe: the bytes of its first line when lines have `cells` cells, broken at a blank
+ * where there is one. At least one character, so that whoever goes on from there ends. 0 at the end
+ * of the text. */
+size_t text_line(const char *safe, int cells);
+
 /* A number or its mark (model.h). */
 char *text_number(int64_t value, char out[TEXT_MAX]);
 /* 1023 B, 1.0 KiB, 4.2 GiB; or a mark. */

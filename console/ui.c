@@ -52,6 +52,19 @@ void ui_say(struct ui *ui, enum style style, const char *fmt, ...)
 void ui_set_trouble(struct ui *ui, const char *why)
 {
     snprintf(ui->trouble, sizeof ui->trouble, "%s", why);
+    if (why[0] != '\0') {
+        action_trouble(&ui->action, why);
+    }
+    ui->refresh = ui->refresh || action_wants_snapshot(&ui->action, ui->now_ms);
+}
+
+void ui_answered(struct ui *ui, const struct action_answer *answer)
+{
+    if (!action_answered(&ui->action, answer, ui->now_ms)) {
+        ui_say(ui, ui->action.result == ACTION_DONE ? STYLE_GOOD : STYLE_WARNING, "%s",
+               ui->action.headline);
+    }
+    ui->refresh = true;
 }
 
 void ui_show(struct ui *ui, const struct model *m)
@@ -59,6 +72,7 @@ void ui_show(struct ui *ui, const struct model *m)
     const struct model *before = ui->model;
     ui->model = model_ref(m);
     view_show(ui_view(ui), m);
+    action_show(&ui->action, m);
     model_unref(before);
 }
 
@@ -241,6 +255,28 @@ static void sort_message(struct ui *ui)
            t->sort_column >= 0 && t->sort_descending ? ", largest first" : "");
 }
 
+static void elect(struct ui *ui)
+{
+    const struct view *v = ui_view(ui);
+    const struct row *row = table_selected(&v->table);
+    struct err_text why;
+    if (!v->ops->elects || row == NULL || ui->model == NULL) {
+        ui_say(ui, STYLE_NORMAL, "leaders are elected on the screen partitions (4), one by one");
+    } else if (action_open(&ui->action, ui->model, ui->where, row->id.name, (int32_t)row->id.number,
+                           &why) != ERR_NONE) {
+        ui_say(ui, STYLE_WARNING, "%s", why.text);
+    }
+}
+
+static void action_input(struct ui *ui, int key)
+{
+    bool changes_nothing = ui->action.state <= ACTION_CHECKING;
+    if (!action_key(&ui->action, key, ui->now_ms) && changes_nothing) {
+        ui_say(ui, STYLE_NORMAL, "nothing was changed");
+    }
+    ui->refresh = ui->refresh || action_wants_snapshot(&ui->action, ui->now_ms);
+}
+
 static void act(struct ui *ui, enum request request)
 {
     struct table *t = &ui_view(ui)->table;
@@ -273,6 +309,9 @@ static void act(struct ui *ui, enum request request)
     case REQUEST_SORT_INVERT:
         table_sort_invert(t);
         sort_message(ui);
+        break;
+    case REQUEST_ELECT:
+        elect(ui);
         break;
     case REQUEST_REFRESH:
         ui->refresh = true;
@@ -309,6 +348,10 @@ static int page_rows(int screen_rows_count)
 void ui_key(struct ui *ui, int key, int screen_rows_count)
 {
     ui->message[0] = '\0';
+    if (action_is_open(&ui->action)) {
+        action_input(ui, key);
+        return;
+    }
     if (ui->prompt.open) {
         prompt_input(ui, key);
         return;

@@ -1,13 +1,15 @@
 /* ui: the console without terminal, loop or network: keys and snapshots in, frames out.
  *
  * What the world should do is left in the fields `quit`, `refresh`, `repaint`, `paused`,
- * `interval_ms` for whoever drives it to look at after every call. Times are handed in. */
+ * `interval_ms` and in the action's state for whoever drives it to look at after every call. Times
+ * are handed in: `now_ms` before every call. */
 #ifndef CONSOLE_UI_H
 #define CONSOLE_UI_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "console/action.h"
 #include "console/keys.h"
 #include "console/model.h"
 #include "console/prompt.h"
@@ -29,6 +31,8 @@ struct ui {
     int depth;
     const struct model *model; /* a reference; NULL before the first */
     struct prompt prompt;
+    struct action action;
+    int64_t now_ms;                         /* wall time */
     char before_filter[TABLE_FILTER_BYTES]; /* to go back to when the prompt is cancelled */
     char message[512]; /* about the last thing the user did; goes with the next key */
     enum style message_style;
@@ -51,7 +55,10 @@ void ui_show(struct ui *ui, const struct model *m);
 /* Replaces the message line. */
 void ui_say(struct ui *ui, enum style style, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void ui_set_trouble(struct ui *ui, const char *why); /* "" = none */
+/* A round of questions ended: `why` the cluster cannot be asked at present, or "". */
+void ui_set_trouble(struct ui *ui, const char *why);
+/* The cluster's answer to the action that was under way. */
+void ui_answered(struct ui *ui, const struct action_answer *answer);
 void ui_draw(struct ui *ui, struct screen *s, int64_t now_ms);
 struct view *ui_view(const struct ui *ui);
 

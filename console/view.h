@@ -61,6 +61,7 @@ struct view_ops {
     unsigned parts;      /* 1u << model_part_id of each part it shows */
     bool row_partitions; /* its rows' ids are {topic, partition} */
     bool row_groups;     /* its rows' ids are {group, 0} */
+    bool elects;         /* its rows are partitions whose leader may be elected */
     /* Adds the rows between table_begin and table_end. v->model is not NULL unless the view has no
      * parts. */
     void (*load)(struct view *v);

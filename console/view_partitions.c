@@ -23,7 +23,10 @@ static void leader_value(const struct row *row, struct cell *c)
     if (p->leader == MODEL_NO_BROKER) {
         c->style = STYLE_CRITICAL;
     } else if (!model_leader_is_preferred(p)) {
-        text_add(c->text, " not 1st");
+        /* "3 not 2": led by 3, and 2 is the preferred leader. */
+        if (p->replica_count > 0) {
+            text_add(c->text, " not %d", (int)p->replicas[0].broker);
+        }
         c->style = STYLE_WARNING;
     }
 }
@@ -60,12 +63,12 @@ static void isr_value(const struct row *row, struct cell *c)
 
 enum { STALE_MS = 4000 };
 
-/* A follower that has stopped answering: the lag is counted from what it said that long ago. */
+/* A replica that has stopped answering: the lag is counted from what it said that long ago. */
 static void add_age(struct cell *c, const struct model_replica *r, const struct model *m)
 {
     char age[TEXT_MAX];
-    int64_t age_ms = m->taken_ms - r->sampled_ms;
-    if (r->sampled_ms != 0 && model_known(r->lag) && age_ms > STALE_MS) {
+    int64_t age_ms = m->taken_ms - r->lag_ms;
+    if (r->lag_ms != 0 && model_known(r->lag) && age_ms > STALE_MS) {
         text_add(c->text, "@%s", text_age(age_ms, age));
         c->style = STYLE_WARNING;
     }
@@ -132,7 +135,7 @@ static void state_value(const struct row *row, struct cell *c)
 static const struct column columns[] = {
     {"topic", 12, 0, TEXT_LEFT, 0, topic_value},
     {"part", 4, 0, TEXT_RIGHT, 0, partition_value},
-    {"leader", 6, 0, TEXT_LEFT, 0, leader_value},
+    {"leader", 8, 0, TEXT_LEFT, 0, leader_value},
     {"epoch", 5, 0, TEXT_RIGHT, 7, epoch_value},
     {"replicas", 8, 24, TEXT_LEFT, 5, replicas_value},
     {"ISR", 5, 24, TEXT_LEFT, 1, isr_value},
@@ -181,6 +184,7 @@ const struct view_ops view_partitions = {
     .column_count = sizeof columns / sizeof *columns,
     .parts = 1u << MODEL_CLUSTER | 1u << MODEL_CONFIGS | 1u << MODEL_OFFSETS,
     .row_partitions = true,
+    .elects = true,
     .load = load,
     .wrong = wrong,
 };

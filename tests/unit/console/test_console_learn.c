@@ -117,11 +117,35 @@ static void test_offset_marks(void **state)
 {
     (void)state;
     struct model *m = learn_fixture();
-    offsets(m, LEARN_HIGH_WATERMARK, 1, KAFKA_TOPIC_AUTHORIZATION_FAILED, -1);
-    assert_int_equal(model_find_partition(m, "orders", 0)->high_watermark, MODEL_DENIED);
+    const struct model_partition *p = model_find_partition(m, "orders", 0);
     offsets(m, LEARN_HIGH_WATERMARK, 1, KAFKA_NOT_LEADER_OR_FOLLOWER, -1);
-    assert_int_equal(model_find_partition(m, "orders", 0)->high_watermark, MODEL_UNKNOWN);
+    assert_int_equal(p->high_watermark, MODEL_UNKNOWN);
+    offsets(m, LEARN_HIGH_WATERMARK, 1, KAFKA_TOPIC_AUTHORIZATION_FAILED, -1);
+    assert_int_equal(p->high_watermark, MODEL_DENIED);
     offsets(m, LEARN_REPLICA_END, 5, KAFKA_NONE, 3); /* not a replica of it: passed over */
+    model_unref(m);
+}
+
+/* What a replica said last is what its lag is counted from, however long it fails to say more. */
+static void test_an_error_does_not_wipe_out_a_sample(void **state)
+{
+    (void)state;
+    struct model *m = learn_fixture();
+    offsets(m, LEARN_REPLICA_END, 2, KAFKA_NONE, 40);
+    const struct model_partition *p = model_find_partition(m, "orders", 0);
+    int64_t sampled_ms = model_find_replica(p, 2)->sampled_ms;
+    assert_true(sampled_ms > 0);
+    struct list_offsets_response_partition failed = {.error_code = KAFKA_REPLICA_NOT_AVAILABLE,
+                                                     .offset = -1};
+    struct list_offsets_response_topic topic = {.name = wire_str("orders")};
+    struct list_offsets_response r = {0};
+    topic.partitions.items = &failed;
+    topic.partitions.count = 1;
+    r.topics.items = &topic;
+    r.topics.count = 1;
+    learn_offsets(m, LEARN_REPLICA_END, 2, &r, sampled_ms + 5000);
+    assert_int_equal(model_find_replica(p, 2)->end_offset, 40);
+    assert_int_equal(model_find_replica(p, 2)->sampled_ms, sampled_ms);
     model_unref(m);
 }
 
@@ -169,9 +193,9 @@ static void describe(struct model *m, const char *group, const void *assignment,
 static void commit(struct model *m, const char *group, int16_t error, int64_t offset)
 {
     struct offset_fetch_response_group_partition p = {.partition_index = 0,
-                                                                       .committed_offset = offset};
+                                                      .committed_offset = offset};
     struct offset_fetch_response_group_topic t = {.name = WIRE_STR_NULL,
-                                                                   .topic_id = uuid_from_number(7)};
+                                                  .topic_id = uuid_from_number(7)};
     t.partitions.items = &p;
     t.partitions.count = 1;
     struct offset_fetch_response_group g = {.group_id = wire_str(group), .error_code = error};
@@ -274,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_offsets_stay_when_metadata_comes_again),
         cmocka_unit_test(test_offset_marks),
+        cmocka_unit_test(test_an_error_does_not_wipe_out_a_sample),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_a_broken_assignment_is_no_assignment),
         cmocka_unit_test(test_a_refused_group_says_so),

@@ -109,6 +109,13 @@ static void test_golden(void **state)
     check("topics");
     keys("4");
     check("partitions");
+    keys("je"); /* orders-1: its preferred leader is alive and in the ISR */
+    check("elect");
+    keys("n");
+    check("elect-declined");
+    keys("je"); /* orders-2 is offline, and its preferred leader is down */
+    check("elect-impossible");
+    keys("n");
     keys("5");
     check("groups");
     keys("G\n");
@@ -223,6 +230,47 @@ static void test_overview_opens_what_is_behind(void **state)
     assert_true(ui.quit);
 }
 
+/* Pasted or typed ahead, `e` and `y` do nothing: the question has not been on the screen. */
+static void test_only_a_question_that_was_seen_is_agreed_to(void **state)
+{
+    (void)state;
+    ui_show(&ui, model);
+    keys("4jey");
+    assert_int_equal(ui.action.state, ACTION_CLOSED);
+    assert_true(shows("nothing was changed"));
+    keys("e");
+    assert_true(shows("y elects."));
+    ui.refresh = false;
+    ui.now_ms = FIXTURE_NOW_MS + 1;
+    keys("y");
+    assert_int_equal(ui.action.state, ACTION_CHECKING);
+    assert_true(ui.refresh);
+    keys("q"); /* while it is open, no key means anything else */
+    assert_false(ui.quit);
+    assert_true(shows("nothing was changed"));
+    keys("5e");
+    assert_true(shows("leaders are elected on the screen partitions (4)"));
+}
+
+static void test_an_answer_after_one_went_on_is_said_in_the_message_line(void **state)
+{
+    (void)state;
+    ui_show(&ui, model);
+    keys("4je");
+    assert_true(shows("y elects."));
+    keys("y");
+    ui_show(&ui, model); /* times are 0 here: it counts as newer */
+    assert_int_equal(ui.action.state, ACTION_READY);
+    action_sent(&ui.action);
+    ui_key(&ui, KEY_CODE_ESCAPE, 24);
+    assert_false(shows("nothing was changed"));
+    keys("e");
+    assert_true(shows("the election of orders-1 is still under way"));
+    ui_answered(&ui, &(struct action_answer){.why = ""});
+    assert_true(shows("Elected: broker 2 leads orders-1."));
+    assert_true(ui.refresh);
+}
+
 static void test_no_hostile_name_reaches_the_screen(void **state)
 {
     (void)state;
@@ -241,6 +289,10 @@ static int run(const char *name, struct size size)
         cmocka_unit_test_setup_teardown(test_cursor_stays_on_its_object, start, stop),
         cmocka_unit_test_setup_teardown(test_filter_and_back, start, stop),
         cmocka_unit_test_setup_teardown(test_overview_opens_what_is_behind, start, stop),
+        cmocka_unit_test_setup_teardown(test_only_a_question_that_was_seen_is_agreed_to, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(
+            test_an_answer_after_one_went_on_is_said_in_the_message_line, start, stop),
         cmocka_unit_test_setup_teardown(test_no_hostile_name_reaches_the_screen, start, stop),
     };
     const struct CMUnitTest small[] = {
