@@ -1,5 +1,11 @@
-/* Loading a coordinator: its partition is read from the start to the end known when leadership
- * began, record by record, in chunks of load_buffer_bytes; then it is active and answers.
+/* Loading a coordinator: its partition is read from the start to the end that it had when
+ * leadership began, record by record, in chunks of load_buffer_bytes; when the high watermark has
+ * come there too it is active and answers.
+ *
+ * That end includes what this broker was given as a follower and has not written yet, so the load
+ * may have to wait for its own disk. And it may include what not every in-sync replica has: a new
+ * leader waits until they do before it tells anybody, since a commit that was read could otherwise
+ * be lost with the next leader.
  *
  * Failure modes: a record that does not decode is said and passed over (Kafka does the same: one
  * bad record must not make every group of the partition unavailable); a read that fails is said and
@@ -16,6 +22,7 @@ struct group_load {
     struct coordinator *at; /* NULL when leadership went while a read was under way */
     struct env_timer retry;
     struct env_post again;
+    struct replica_watch watch; /* for the disk, then for the high watermark */
     int64_t next;
     int64_t end;
     int64_t records;
@@ -45,6 +52,7 @@ static void finish(struct group_load *load)
     }
     env_timer_cancel(env, &load->retry);
     env_post_cancel(env, &load->again);
+    replica_watch_cancel(&load->watch);
     mem_free(load);
 }
 
@@ -120,7 +128,7 @@ static void on_read(struct log_read *read)
     read->bytes = NULL;
     /* Nothing more to read below the end means that the log was cut: what is there has been loaded.
      */
-    load->next = read->next_offset > load->next ? read->next_offset : load->end;
+    load->next = read->next_offset > load->next ? read->next_offset : read->limit_offset;
     env_post(env, &load->again);
 }
 
@@ -133,12 +141,19 @@ static void read_on(struct group_load *load)
     if (load->next < log_start(log)) {
         load->next = log_start(log);
     }
-    if (load->next >= load->end) {
+    int64_t readable = log_end(log) < load->end ? log_end(log) : load->end;
+    bool loaded = load->next >= load->end;
+    if (loaded && replica_high_watermark(load->at->replica) >= load->end) {
         finish(load);
         return;
     }
+    if (load->next >= readable) {
+        replica_watch_cancel(&load->watch);
+        replica_watch(load->at->replica, &load->watch);
+        return;
+    }
     load->read = (struct log_read){.offset = load->next,
-                                   .limit_offset = load->end,
+                                   .limit_offset = readable,
                                    .max_bytes = (uint32_t)load->at->all->config.load_buffer_bytes,
                                    .whole_first = true,
                                    .want_bytes = true,
@@ -147,6 +162,12 @@ static void read_on(struct group_load *load)
     if (log_read(log, &load->read)) {
         on_read(&load->read);
     }
+}
+
+static void on_moved(struct replica_watch *watch)
+{
+    struct group_load *load = CONTAINER_OF(watch, struct group_load, watch);
+    env_post(load->at->all->env, &load->again);
 }
 
 static void on_retry(struct env_timer *timer)
@@ -166,8 +187,10 @@ void group_load_start(struct coordinator *at)
     struct group_load *load = mem_zalloc(sizeof *load);
     load->at = at;
     load->next = log_start(log);
-    load->end = log_end(log);
+    load->end = log_assigned_end(log);
     load->retry.fire = on_retry;
+    load->watch.fire = on_moved;
+    list_init(&load->watch.node);
     env_post_init(&load->again, on_again);
     at->load = load;
     read_on(load);
@@ -182,6 +205,7 @@ void group_load_cancel(struct coordinator *at)
     at->load = NULL;
     env_timer_cancel(at->all->env, &load->retry);
     env_post_cancel(at->all->env, &load->again);
+    replica_watch_cancel(&load->watch);
     if (load->reading && !log_read_cancel(&load->read)) {
         load->at = NULL; /* on_read frees it */
     } else {
