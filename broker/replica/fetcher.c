@@ -88,11 +88,18 @@ static void on_answer(struct replica_call *call, const struct replica_answer *an
         fetcher->failures++;
         int64_t wait_ms = fetcher_backoff_ms(fetcher->all, fetcher->failures);
         fetcher->retry_at_ms = env_now_ms(fetcher->all->env) + wait_ms;
-        trace_debug(env_trace(fetcher->all->env), "fetch from broker %d: %s; again in %lld ms",
-                    fetcher->source, refused ? kafka_error_name(response->error_code) : answer->why,
-                    (long long)wait_ms);
+        /* Said once, and again when it is over. */
+        trace_line(env_trace(fetcher->all->env), fetcher->failures == 1 ? TRACE_INFO : TRACE_DEBUG,
+                   "fetch from broker %d: %s; again in %lld ms", fetcher->source,
+                   refused ? kafka_error_name(response->error_code) : answer->why,
+                   (long long)wait_ms);
         fetcher_poke(fetcher);
         return;
+    }
+    if (fetcher->failures > 0) {
+        trace_info(env_trace(fetcher->all->env),
+                   "fetch from broker %d: answered, after %d failures", fetcher->source,
+                   fetcher->failures);
     }
     fetcher->failures = 0;
     for (int32_t i = 0; i < response->responses.count; i++) {
