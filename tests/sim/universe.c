@@ -131,6 +131,9 @@ static void make_actors(struct universe *u)
     for (int i = 0; i < GROUP_MEMBERS; i++) {
         add(u, member_new(u, i));
     }
+    if (u->server_count > 1) {
+        add(u, elector_new(u));
+    }
 }
 
 static void universe_init(struct universe *u, const struct universe_options *options,

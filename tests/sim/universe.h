@@ -88,6 +88,7 @@ struct actor *producer_new(struct universe *u, int index);
 struct actor *reader_new(struct universe *u, int index, bool audit);
 struct actor *member_new(struct universe *u, int index);
 struct actor *admin_new(struct universe *u);
+struct actor *elector_new(struct universe *u);
 
 /* ---- the world ---- */
 

@@ -131,6 +131,8 @@ uint64_t sim_disk_ops(const struct sim_node *node);
 void sim_disk_fail(struct sim_node *node, unsigned op_mask, const char *path_part, uint64_t nth,
                    enum err error, bool forever);
 void sim_disk_heal(struct sim_node *node); /* forgets all of sim_disk_fail */
+/* Operations that failed by it so far. */
+uint64_t sim_disk_failed(const struct sim_node *node);
 /* The volume's size; what would go beyond is ERR_NO_SPACE, after part of it may have been
  * written. */
 void sim_disk_limit(struct sim_node *node, int64_t total_bytes);

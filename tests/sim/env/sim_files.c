@@ -92,6 +92,7 @@ static enum err begin(struct env_fs *fs, enum sim_op op, const char *path, int64
     }
     enum err e = injected(disk, op, path);
     if (e != ERR_NONE) {
+        disk->failed_ops++;
         err_set(text, "%s %s: %s (injected)", op_verbs[op], path, err_name(e));
         sim_record(disk->sim, node, "fault", path, (int64_t)e, 0);
     }
@@ -526,6 +527,11 @@ void sim_disk_fail(struct sim_node *node, unsigned op_mask, const char *path_par
 void sim_disk_heal(struct sim_node *node)
 {
     node->disk.fault_count = 0;
+}
+
+uint64_t sim_disk_failed(const struct sim_node *node)
+{
+    return node->disk.failed_ops;
 }
 
 void sim_disk_limit(struct sim_node *node, int64_t total_bytes)

@@ -111,6 +111,7 @@ struct sim_disk {
     uint64_t seq;        /* of the last change of any content */
     uint64_t generation; /* bumped by a crash: older handles are dead */
     uint64_t ops;
+    uint64_t failed_ops;
     int64_t used_bytes;
     int64_t total_bytes;
     int64_t stalled_until_us;

@@ -2,6 +2,8 @@
 # Plants each deliberate mistake in a copy of the tree and expects the simulator to find it.
 # usage: tests/sim/mutants/run.sh [NAME...]
 #
+# A patch may begin with a line "# sim: OPTIONS" for the simulator: the worlds it shows in.
+#
 #   SEEDS   how many seeds each gets at most (1500)
 #
 # Exit: how many were missed.
@@ -19,7 +21,10 @@ for patch in "$here"/*.patch; do
     case " $* " in "  " | *" $name "*) ;; *) continue ;; esac
     patch -s -d "$work/tree" -p1 <"$patch"
     ninja -C "$work/build" sim >"$work/log" 2>&1 || { cat "$work/log"; exit 99; }
-    if timeout 600 "$work/build/tests/sim/sim" --seed 1 --count "${SEEDS:-1500}" --stop >"$work/out" 2>&1; then
+    options=$(sed -n '1s/^# sim: //p' "$patch")
+    # shellcheck disable=SC2086 # options are words
+    if timeout 900 "$work/build/tests/sim/sim" --seed 1 --count "${SEEDS:-1500}" --stop $options \
+        >"$work/out" 2>&1; then
         missed=$((missed + 1))
         echo "$name: MISSED by $(tail -1 "$work/out" | cut -d';' -f1)"
     else
