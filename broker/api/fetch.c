@@ -58,11 +58,36 @@ static void unwatch(struct fetch *fetch)
     env_post_cancel(fetch->request->api->env, &fetch->again);
 }
 
+/* KIP-951. The strings are the image's: used before this turn ends. */
+static void tell_leaders(struct fetch *fetch)
+{
+    struct request *request = fetch->request;
+    struct api_leader *leaders =
+        arena_array(&request->arena, (size_t)fetch->part_count, sizeof *leaders);
+    struct api_leader_endpoint *nodes = NULL;
+    for (int32_t i = 0; i < fetch->part_count; i++) {
+        struct fetch_part *part = &fetch->parts[i];
+        leaders[i] = api_leader_instead(request, &part->topic_id, part->asked->partition,
+                                        part->out->error_code);
+        part->out->current_leader.leader_id = leaders[i].id;
+        part->out->current_leader.leader_epoch = leaders[i].epoch;
+    }
+    int32_t count = api_leader_endpoints(request, leaders, fetch->part_count, &nodes);
+    API_ARRAY(request, fetch->response->node_endpoints, count);
+    for (int32_t i = 0; i < count; i++) {
+        fetch->response->node_endpoints.items[i] = (struct fetch_response_node_endpoint){
+            nodes[i].id, nodes[i].host, nodes[i].port, nodes[i].rack};
+    }
+}
+
 static void respond(struct fetch *fetch)
 {
     ASSERT(!fetch->reading);
     unwatch(fetch);
     mem_free(fetch->reader);
+    if (fetch->urgent && fetch->request->header.api_version >= 16) {
+        tell_leaders(fetch);
+    }
     for (int32_t i = 0; i < fetch->part_count; i++) {
         struct fetch_part *part = &fetch->parts[i];
         if (part->range.file != NULL) {

@@ -19,6 +19,25 @@ struct replica *api_replica(struct request *request, const struct image_topic *t
                             int32_t partition, int16_t *error);
 /* The broker's address on the listener the request came by; NULL when it has none or is fenced. */
 const struct image_endpoint *api_endpoint(const struct request *request, int32_t broker_id);
+
+/* Who leads a partition instead, for an answer with this error (KIP-951): {-1, -1} with errors that
+ * do not send a client away, and where it is not known. */
+struct api_leader {
+    int32_t id;
+    int32_t epoch;
+};
+struct api_leader api_leader_instead(const struct request *request, const struct uuid *topic_id,
+                                     int32_t partition, int16_t error);
+/* Where those leaders are on the listener the request came by, each once; returns how many. */
+struct api_leader_endpoint {
+    int32_t id;
+    struct wire_str host;
+    int32_t port;
+    struct wire_str rack;
+};
+int32_t api_leader_endpoints(struct request *request, const struct api_leader *leaders,
+                             int32_t count, struct api_leader_endpoint **out);
+
 /* True for names that begin a Kafka-internal topic: __consumer_offsets, __transaction_state,
  * __share_group_state. */
 bool api_topic_internal(const char *name);

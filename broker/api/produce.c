@@ -18,6 +18,7 @@ struct produce_part {
     struct replica_append append;
     struct produce *produce;
     struct produce_response_partition_response *out;
+    struct uuid topic_id;
     bool waiting;
 };
 
@@ -30,12 +31,37 @@ struct produce {
     struct env_timer timeout;
 };
 
+/* KIP-951. The strings are the image's: used before this turn ends. */
+static void tell_leaders(struct produce *produce)
+{
+    struct request *request = produce->request;
+    struct api_leader *leaders =
+        arena_array(&request->arena, (size_t)produce->part_count, sizeof *leaders);
+    struct api_leader_endpoint *nodes = NULL;
+    for (int32_t i = 0; i < produce->part_count; i++) {
+        struct produce_part *part = &produce->parts[i];
+        leaders[i] =
+            api_leader_instead(request, &part->topic_id, part->out->index, part->out->error_code);
+        part->out->current_leader.leader_id = leaders[i].id;
+        part->out->current_leader.leader_epoch = leaders[i].epoch;
+    }
+    int32_t count = api_leader_endpoints(request, leaders, produce->part_count, &nodes);
+    API_ARRAY(request, produce->response->node_endpoints, count);
+    for (int32_t i = 0; i < count; i++) {
+        produce->response->node_endpoints.items[i] = (struct produce_response_node_endpoint){
+            nodes[i].id, nodes[i].host, nodes[i].port, nodes[i].rack};
+    }
+}
+
 static void finish(struct produce *produce)
 {
     struct request *request = produce->request;
     const struct produce_request *body = request->body;
     env_timer_cancel(request->api->env, &produce->timeout);
     if (body->acks != 0) {
+        if (request->header.api_version >= 10) {
+            tell_leaders(produce);
+        }
         request_respond(request, produce->response);
         return;
     }
@@ -192,6 +218,7 @@ static void append_all(struct produce *produce)
             part->out->index = asked->partition_data.items[j].index;
             part->out->current_leader.leader_id = -1;
             part->out->current_leader.leader_epoch = -1;
+            part->topic_id = topic != NULL ? topic->id : uuid_zero();
             if (topic == NULL && !by_id && !api_topic_name_valid(asked->name)) {
                 part->append.error = KAFKA_INVALID_TOPIC_EXCEPTION;
                 record_answer(part);

@@ -299,6 +299,71 @@ static void test_ends(void **state)
     pair_free(p);
 }
 
+/* Whoever asks the wrong broker is told the right one (KIP-951). */
+static void test_leader_instead(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(6);
+    struct create_topics_request *r = request_new(WIRE_CREATE_TOPICS, &p->arena);
+    static int32_t second[] = {2};
+    r->timeout_ms = 5000;
+    r->topics.count = 1;
+    r->topics.items = arena_array(&p->arena, 1, sizeof *r->topics.items);
+    r->topics.items[0].name = wire_str("elsewhere");
+    r->topics.items[0].num_partitions = -1;
+    r->topics.items[0].replication_factor = -1;
+    r->topics.items[0].assignments.count = 2;
+    r->topics.items[0].assignments.items =
+        arena_array(&p->arena, 2, sizeof *r->topics.items[0].assignments.items);
+    for (int32_t i = 0; i < 2; i++) {
+        r->topics.items[0].assignments.items[i].partition_index = i;
+        r->topics.items[0].assignments.items[i].broker_ids.items = second;
+        r->topics.items[0].assignments.items[i].broker_ids.count = 1;
+    }
+    const struct create_topics_response *made =
+        line_ask(p->producer, WIRE_CREATE_TOPICS, 7, r, &p->arena);
+    assert_int_equal(made->topics.items[0].error_code, KAFKA_NONE);
+    desk_run(p->desk, 300);
+    struct fetch_request *f = fetch_as(p, -1, -1, 0);
+    f->topics.items[0].topic_id = made->topics.items[0].topic_id;
+    f->topics.items[0].partitions.items =
+        arena_array(&p->arena, 2, sizeof *f->topics.items[0].partitions.items);
+    f->topics.items[0].partitions.count = 2;
+    for (int32_t i = 0; i < 2; i++) {
+        wire_struct_defaults(&wire_struct_fetch_request_partition,
+                             &f->topics.items[0].partitions.items[i]);
+        f->topics.items[0].partitions.items[i].partition = i;
+    }
+    const struct fetch_response *got = line_ask(p->consumer, WIRE_FETCH, 16, f, &p->arena);
+    for (int32_t i = 0; i < 2; i++) {
+        const struct fetch_response_partition *part = &got->responses.items[0].partitions.items[i];
+        assert_int_equal(part->error_code, KAFKA_NOT_LEADER_OR_FOLLOWER);
+        assert_int_equal(part->current_leader.leader_id, 2);
+        assert_int_equal(part->current_leader.leader_epoch, 0);
+    }
+    assert_int_equal(got->node_endpoints.count, 1);
+    assert_int_equal(got->node_endpoints.items[0].node_id, 2);
+    assert_true(wire_str_is(got->node_endpoints.items[0].host, "10.0.0.2"));
+    assert_int_equal(got->node_endpoints.items[0].port, 9092);
+    struct produce_request *w = produce_of(&p->arena, -1, 10);
+    w->topic_data.items[0].name = wire_str("elsewhere");
+    const struct produce_response *put = line_ask(p->producer, WIRE_PRODUCE, 10, w, &p->arena);
+    assert_int_equal(put->responses.items[0].partition_responses.items[0].error_code,
+                     KAFKA_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(put->responses.items[0].partition_responses.items[0].current_leader.leader_id,
+                     2);
+    assert_int_equal(put->node_endpoints.count, 1);
+    assert_int_equal(put->node_endpoints.items[0].port, 9092);
+    /* A good answer, and another error, name nobody. */
+    f = fetch_as(p, -1, -1, 9);
+    got = line_ask(p->consumer, WIRE_FETCH, 16, f, &p->arena);
+    assert_int_equal(got->responses.items[0].partitions.items[0].error_code,
+                     KAFKA_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(got->responses.items[0].partitions.items[0].current_leader.leader_id, -1);
+    assert_int_equal(got->node_endpoints.count, 0);
+    pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_strangers_move_nothing),
         cmocka_unit_test(test_parked_over_an_end),
         cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_leader_instead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
