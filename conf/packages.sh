@@ -1,8 +1,11 @@
 # Debian packages, by purpose, and the one way to install them. Sourced by conf/demo.sh and tests/run.sh.
 PACKAGES_BUILD='gcc libc6-dev cmake ninja-build pkg-config python3 libuv1-dev libncurses-dev libinih-dev
     zlib1g-dev libsnappy-dev liblz4-dev libzstd-dev libisal-dev uthash-dev libjansson-dev libsystemd-dev'
+# What the two programs need where they run (README.md, "As a service").
+PACKAGES_RUN='libuv1 libncursesw6 libinih1 zlib1g libsnappy1v5 liblz4-1 libzstd1 libisal2 libjansson4 libsystemd0'
 PACKAGES_DEMO='kcat iproute2'
-PACKAGES_TEST='kcat librdkafka-dev iproute2 libcmocka-dev tmux clang-14 libclang-rt-14-dev clang-format-14 llvm-14 binutils systemd'
+PACKAGES_TEST='kcat librdkafka-dev iproute2 libcmocka-dev tmux clang-14 libclang-rt-14-dev clang-format-14 llvm-14 binutils systemd
+    systemd-container debootstrap'
 
 # packages_missing NAME...: those that are not installed.
 packages_missing() {

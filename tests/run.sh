@@ -80,8 +80,10 @@ packages_need $PACKAGES_BUILD $PACKAGES_TEST || exit 2
 build || exit 1
 run_ctest "$@"
 if [ $# -eq 0 ]; then
-    # The release and the clang build; traffic and stop under tsan; without a leak; the demo.
-    for stage in tests/tidy/warnings.sh tests/integration/tsan.sh tests/integration/leaks.sh tests/integration/demo.sh; do
+    # The release and the clang build; three services on a system of their own; traffic and stop under tsan; without a
+    # leak; the demo.
+    for stage in tests/tidy/warnings.sh tests/service/nspawn.sh tests/integration/tsan.sh tests/integration/leaks.sh \
+        tests/integration/demo.sh; do
         [ ! -x "$stage" ] || run_stage "$stage"
     done
 fi

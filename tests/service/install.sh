@@ -15,9 +15,8 @@ ROOT=$WORK/root/usr
 "$ROOT/bin/barnabasd" --config "$ROOT/share/doc/barnabas/broker.ini" --check-config >/dev/null || fail 'the example of settings is not good'
 [ -f "$ROOT/lib/sysusers.d/barnabas.conf" ] || fail 'no sysusers.d file'
 
-# The unit names the place it was configured for; here it lies elsewhere.
-UNIT=$WORK/barnabasd@.service
-sed "s|^ExecStart=[^ ]*|ExecStart=$ROOT/bin/barnabasd|" "$ROOT/lib/systemd/system/barnabasd@.service" >"$UNIT"
+UNIT=$ROOT/lib/systemd/system/barnabasd@.service
+grep -q "^ExecStart=$ROOT/bin/barnabasd " "$UNIT" || fail 'the unit does not name the place of the installation'
 systemd-analyze verify "$UNIT" >"$WORK/verify.log" 2>&1 || { cat "$WORK/verify.log"; exit 1; }
 grep -q 'barnabasd@' "$WORK/verify.log" && { cat "$WORK/verify.log"; exit 1; }
 sed 's/^Type=notify/Type=notifi/' "$UNIT" >"$WORK/wrong@.service"
