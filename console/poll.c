@@ -105,9 +105,62 @@ static void end_round(struct poll *p)
 
 static void next_stage(struct poll *p);
 
+/* ---- brokers that keep others waiting ----------------------------------------------------------
+ */
+
+static size_t late_index(const struct poll *p, int32_t broker)
+{
+    size_t i = 0;
+    while (i < p->late_count && p->late[i] != broker) {
+        i++;
+    }
+    return i;
+}
+
+static void note_late(struct poll *p)
+{
+    LIST_FOREACH(node, &p->calls) {
+        const struct call *c = CONTAINER_OF(node, struct call, link);
+        if (c->round == p->round && c->stage == p->stage && c->broker != ANY_BROKER &&
+            late_index(p, c->broker) == p->late_count) {
+            *MEM_PUSH(p->late, p->late_count, p->late_capacity) = c->broker;
+        }
+    }
+}
+
+static void forget_late(struct poll *p, int32_t broker)
+{
+    size_t at = late_index(p, broker);
+    if (at < p->late_count) {
+        p->late[at] = p->late[--p->late_count];
+    }
+}
+
+bool poll_owes(const struct poll *p, int32_t broker)
+{
+    LIST_FOREACH(node, &p->calls) {
+        const struct call *c = CONTAINER_OF(node, struct call, link);
+        if (c->broker == broker && c->round < p->round) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_stage_timer(uv_timer_t *timer)
 {
     struct poll *p = timer->data;
+    if (p->stage == STAGE_CLUSTER && !p->asked_another) {
+        p->asked_another = true;
+        poll_stage_begin(p, STAGE_CLUSTER);
+        uv_timer_start(&p->stage_timer, on_stage_timer, POLL_REQUEST_MS, 0);
+        return;
+    }
+    if (p->stage == STAGE_CLUSTER && p->failing[MODEL_CLUSTER] == NULL) {
+        snprintf(p->trouble, sizeof p->trouble, "no broker answers in time");
+        p->failing[MODEL_CLUSTER] = mem_strdup(p->trouble);
+    }
+    note_late(p);
     next_stage(p);
 }
 
@@ -173,7 +226,8 @@ static void start_round(struct poll *p)
     p->stage = STAGE_CLUSTER;
     p->outstanding = 0;
     poll_stage_begin(p, STAGE_CLUSTER);
-    uv_timer_start(&p->stage_timer, on_stage_timer, POLL_REQUEST_MS, 0);
+    p->asked_another = false;
+    uv_timer_start(&p->stage_timer, on_stage_timer, (uint64_t)p->stage_ms, 0);
 }
 
 /* ---- calls -------------------------------------------------------------------------------------
@@ -208,8 +262,9 @@ static void note_failure(struct call *c, const char *why)
 {
     struct poll *p = c->poll;
     char text[600];
-    if (c->round != p->round || c->optional) {
-        return; /* of a round that was reported already, or nothing to report */
+    bool passed = c->part == MODEL_CLUSTER && c->stage != p->stage;
+    if (c->round != p->round || c->optional || passed) {
+        return; /* of a round that was reported already, or another broker told, or not worth it */
     }
     if (c->broker == ANY_BROKER) {
         snprintf(text, sizeof text, "%s: %s", c->what, why);
@@ -231,15 +286,17 @@ static void on_answer(void *ctx, const struct client_answer *answer)
 {
     struct call *c = ctx;
     struct poll *p = c->poll;
-    bool counts = c->round == p->round && c->stage == p->stage;
+    bool counts = c->waited && c->round == p->round && c->stage == p->stage;
+    bool told = answer->error == ERR_NONE && c->stage == STAGE_CLUSTER;
     if (answer->error == ERR_NONE) {
+        forget_late(p, c->broker);
         c->learn(c, answer->response);
     } else {
         note_failure(c, answer->why);
     }
     call_free(c);
     ASSERT(!counts || p->outstanding > 0);
-    if (counts && --p->outstanding == 0) {
+    if (counts && (--p->outstanding == 0 || told)) {
         next_stage(p);
     }
 }
@@ -251,7 +308,8 @@ void poll_call_send(struct call *c, int16_t api_key, int16_t min_version, int16_
         client_request_of(api_key, request, c->poll->request_ms, on_answer, c);
     r.min_version = min_version;
     r.max_version = max_version;
-    c->poll->outstanding++;
+    c->waited = late_index(c->poll, c->broker) == c->poll->late_count;
+    c->poll->outstanding += c->waited;
     asker_send(c->poll->ask, c->broker == ANY_BROKER ? cluster_any() : cluster_broker(c->broker),
                &r);
 }
@@ -308,6 +366,7 @@ void poll_free(struct poll *p)
     }
     learn_listing_free(&p->listing);
     mem_free(p->listed);
+    mem_free(p->late);
     model_unref(p->draft);
     uv_close((uv_handle_t *)&p->round_timer, on_closed);
     uv_close((uv_handle_t *)&p->stage_timer, on_closed);

@@ -7,6 +7,10 @@
  * (A replica's own end is asked with replica id -2, Kafka's DEBUGGING_REPLICA_ID, which any replica
  * answers.)
  *
+ * A broker that keeps the round waiting once is asked, but not waited for, until it answers again;
+ * and asked nothing more while it owes an answer from an earlier round. When nobody has told of the
+ * cluster after a stage's time, it is asked of another broker.
+ *
  * What is asked follows what is looked at (poll_want). Never more than one round runs at a time,
  * none starts within POLL_MIN_GAP_MS of another, and a round sends any broker a bounded number of
  * requests, so that the console's own load is bounded however often a key is pressed. A broker that

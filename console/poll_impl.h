@@ -35,12 +35,16 @@ struct poll {
     int64_t stage_ms;
     int64_t request_ms;
     bool paused;
-    bool again;              /* poll_now was called since the last round began */
-    bool eager;              /* this round answers a poll_now */
+    bool again;         /* poll_now was called since the last round began */
+    bool eager;         /* this round answers a poll_now */
+    bool asked_another; /* Metadata was asked a second time in this round */
+    int32_t *late;      /* brokers that let a stage run out of time */
+    size_t late_count;
+    size_t late_capacity;
     uint64_t round_began_ms; /* loop time */
     uint64_t round;
     enum stage stage;
-    int outstanding;   /* calls of this round and stage without answer */
+    int outstanding;   /* calls of this round and stage that are waited for */
     struct list calls; /* every call without answer, of whatever round */
     struct model *draft;
     struct learn_listing listing;
@@ -63,6 +67,7 @@ struct call {
     uint64_t round;
     enum stage stage;
     int32_t broker;            /* ANY_BROKER = whichever answers */
+    bool waited;               /* the stage does not end before it, or its time */
     enum learn_offset kind;    /* of ListOffsets */
     const char *const *groups; /* that it asks about, NULL-terminated; or NULL */
     const char *what;          /* the API's name */
@@ -80,6 +85,8 @@ struct call *poll_call_new(struct poll *p, int32_t broker, const char *what,
                            void (*learn)(struct call *c, const void *response));
 void poll_call_send(struct call *c, int16_t api_key, int16_t min_version, int16_t max_version,
                     const void *request);
+/* It has not yet answered a call of an earlier round. */
+bool poll_owes(const struct poll *p, int32_t broker);
 bool poll_wants(const struct poll *p, enum model_part_id part);
 int64_t poll_wall_ms(void);
 

@@ -17,7 +17,14 @@ enum { AT_END = -1, AT_START = -2 };        /* ListOffsets.Timestamp */
 static void got_metadata(struct call *c, const void *response)
 {
     const struct metadata_response *r = response;
-    learn_metadata(c->poll->draft, r, poll_wall_ms());
+    struct poll *p = c->poll;
+    if (c->round != p->round || c->stage != p->stage) {
+        return; /* another broker has told something newer */
+    }
+    mem_free(p->failing[MODEL_CLUSTER]);
+    p->failing[MODEL_CLUSTER] = NULL;
+    p->trouble[0] = '\0';
+    learn_metadata(p->draft, r, poll_wall_ms());
 }
 
 static void got_cluster(struct call *c, const void *response)
@@ -58,7 +65,7 @@ static void ask_offsets(struct poll *p, const struct batch *b, enum learn_offset
 {
     for (size_t i = 0; i < b->count; i++) {
         const struct model_broker *broker = model_find_broker(p->draft, b->requests[i].broker);
-        if (broker == NULL || !broker->alive) {
+        if (broker == NULL || !broker->alive || poll_owes(p, broker->id)) {
             continue; /* nobody to ask: the last sample stays, with its age */
         }
         struct call *c = poll_call_new(p, broker->id, "ListOffsets", MODEL_OFFSETS, got_offsets);
@@ -196,8 +203,8 @@ static void ask_log_dirs(struct poll *p)
         return;
     }
     for (int i = 0; i < p->draft->broker_count; i++) {
-        if (p->draft->brokers[i].alive) {
-            int32_t id = p->draft->brokers[i].id;
+        int32_t id = p->draft->brokers[i].id;
+        if (p->draft->brokers[i].alive && !poll_owes(p, id)) {
             struct call *c = poll_call_new(p, id, "DescribeLogDirs", MODEL_LOG_DIRS, got_log_dirs);
             struct describe_log_dirs_request *r = arena_alloc(&c->arena, sizeof *r);
             wire_defaults(&wire_describe_log_dirs_request, r);
@@ -247,8 +254,8 @@ static void got_listing(struct call *c, const void *response)
 static void ask_listings(struct poll *p)
 {
     for (int i = 0; i < p->draft->broker_count; i++) {
-        if (p->draft->brokers[i].alive) {
-            int32_t id = p->draft->brokers[i].id;
+        int32_t id = p->draft->brokers[i].id;
+        if (p->draft->brokers[i].alive && !poll_owes(p, id)) {
             struct call *c = poll_call_new(p, id, "ListGroups", MODEL_GROUPS, got_listing);
             struct list_groups_request *r = arena_alloc(&c->arena, sizeof *r);
             wire_defaults(&wire_list_groups_request, r);
@@ -351,7 +358,7 @@ static void ask_coordinator(struct poll *p, int32_t broker)
 static void ask_groups(struct poll *p)
 {
     for (int i = 0; i < p->draft->broker_count; i++) {
-        if (p->draft->brokers[i].alive) {
+        if (p->draft->brokers[i].alive && !poll_owes(p, p->draft->brokers[i].id)) {
             ask_coordinator(p, p->draft->brokers[i].id);
         }
     }

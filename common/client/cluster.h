@@ -59,7 +59,7 @@ void cluster_free(struct cluster *c);
 /* ---- requests ------------------------------------------------------------------------------ */
 
 enum cluster_target_kind {
-    CLUSTER_ANY,        /* whichever broker answers */
+    CLUSTER_ANY,        /* whichever broker answers; of those connected, who owes the fewest */
     CLUSTER_BROKER,     /* one broker */
     CLUSTER_COORDINATOR /* of a group */
 };

@@ -236,15 +236,20 @@ void cluster_link_frame(struct cluster_link *link, struct buf *frame, int64_t no
 
 /* ---- any broker ---------------------------------------------------------------------------- */
 
+/* The one that owes the fewest answers, so that a broker that hangs is passed over from the second
+ * request on. */
 struct cluster_link *link_any_ready(struct cluster *c)
 {
+    struct cluster_link *best = NULL;
     LIST_FOREACH(node, &c->links) {
         struct cluster_link *link = CONTAINER_OF(node, struct cluster_link, node);
-        if (link->state == LINK_READY && is_candidate(link)) {
-            return link;
+        if (link->state == LINK_READY && is_candidate(link) &&
+            (best == NULL ||
+             client_conn_outstanding(link->conn) < client_conn_outstanding(best->conn))) {
+            best = link;
         }
     }
-    return NULL;
+    return best;
 }
 
 void links_dial_any(struct cluster *c, int64_t now_ms)

@@ -157,6 +157,29 @@ static void the_time_limit_covers_dialling_and_the_answer(void **state)
     assert_false(world_dialled(w, "a:1"));
 }
 
+static void any_is_the_one_that_owes_the_fewest_answers(void **state)
+{
+    struct world *w = *state;
+    struct told first = {0}, of_one = {0}, hanging = {0}, next = {0};
+    world_brokers(w, 1);
+    world_ask(w, cluster_any(), &first, 5000);
+    world_accept(w, "a:1");
+    world_describe(w, "a:1", "c");
+    world_ask(w, cluster_broker(1), &of_one, 5000);
+    world_metadata(w, "a:1");
+    world_accept(w, "b1:9092");
+    world_describe(w, "b1:9092", "c");
+    assert_told(&of_one, ERR_NONE, "");
+    world_ask(w, cluster_any(), &hanging, 5000);
+    assert_true(world_quiet(w, "b1:9092"));
+    world_ask(w, cluster_any(), &next, 5000);
+    world_describe(w, "b1:9092", "d");
+    assert_told(&next, ERR_NONE, "");
+    assert_int_equal(hanging.count, 0);
+    world_describe(w, "a:1", "e");
+    assert_told(&hanging, ERR_NONE, "");
+}
+
 static void pauses_between_dials_grow_and_end_with_an_answer(void **state)
 {
     (void)state;
@@ -348,6 +371,7 @@ int main(void)
         TEST(connecting_has_a_time_limit),
         TEST(a_request_has_a_time_limit_while_nothing_answers),
         TEST(the_time_limit_covers_dialling_and_the_answer),
+        TEST(any_is_the_one_that_owes_the_fewest_answers),
         cmocka_unit_test(pauses_between_dials_grow_and_end_with_an_answer),
         TEST(a_handshake_that_fails_is_a_failed_dial),
         TEST(a_disconnect_fails_all_outstanding_with_the_reason),

@@ -23,6 +23,7 @@ struct stand {
     int64_t epoch;
     bool preferred_in_sync;
     bool preferred_up;
+    bool other_out_of_sync;
     bool topic_made_anew;
     bool gone;
     int32_t port;
@@ -58,7 +59,7 @@ static const struct model *model_of(struct stand s)
         struct model_replica *r = model_set_replicas(m, p, 3);
         for (int i = 0; i < 3; i++) {
             r[i].broker = (i + 1) % 3 + 1;
-            r[i].in_sync = i != 0 || s.preferred_in_sync;
+            r[i].in_sync = i == 0 ? s.preferred_in_sync : i != 2 || !s.other_out_of_sync;
         }
     }
     model_sort(m);
@@ -255,14 +256,15 @@ static void test_it_can_be_called_off_while_it_is_checked(void **state)
 static void test_what_changed_is_asked_anew(void **state)
 {
     (void)state;
-    struct stand cases[] = {usual, usual, usual, usual, usual, usual};
+    struct stand cases[] = {usual, usual, usual, usual, usual, usual, usual};
     cases[0].leader = 1;
     cases[1].epoch = 5;
     cases[2].preferred_in_sync = false;
     cases[3].preferred_up = false;
     cases[4].topic_made_anew = true;
     cases[5].port = 19092;
-    for (int i = 0; i < 6; i++) {
+    cases[6].other_out_of_sync = true;
+    for (int i = 0; i < 7; i++) {
         struct action a = opened(usual);
         action_drawn(&a);
         show(&a, cases[i]); /* not newer than `y`, but enough for a word of warning */

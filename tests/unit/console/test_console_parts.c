@@ -55,6 +55,24 @@ static void test_model_lag_and_marks(void **state)
     model_unref(m);
 }
 
+/* A lag is as old as the older of the two ends it is counted from: the leader's counts too. */
+static void test_model_age_of_a_lag(void **state)
+{
+    (void)state;
+    const struct model *before = fixture_model();
+    const struct model_partition *p = model_find_partition(before, "orders", 1);
+    assert_int_equal(model_find_replica(p, 1)->lag_ms, FIXTURE_NOW_MS - 9000);
+    assert_int_equal(model_find_replica(p, 2)->lag_ms, FIXTURE_NOW_MS - 1000);
+    struct model *m = model_copy(before);
+    struct model_partition *q = model_find_partition(m, "orders", 1);
+    model_find_replica(q, q->leader)->sampled_ms = FIXTURE_NOW_MS - 5000;
+    model_freeze(m);
+    assert_int_equal(model_find_replica(q, 1)->lag_ms, FIXTURE_NOW_MS - 9000);
+    assert_int_equal(model_find_replica(q, 2)->lag_ms, FIXTURE_NOW_MS - 5000);
+    model_unref(m);
+    model_unref(before);
+}
+
 static void test_model_never_shows_a_negative_lag(void **state)
 {
     (void)state;
@@ -272,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model_order_and_search),
         cmocka_unit_test(test_model_lag_and_marks),
+        cmocka_unit_test(test_model_age_of_a_lag),
         cmocka_unit_test(test_model_never_shows_a_negative_lag),
         cmocka_unit_test(test_model_faults),
         cmocka_unit_test(test_min_isr_is_bounded_by_replicas),
