@@ -1,6 +1,8 @@
 """Starts and stops real brokers for tests. Standard library only; nothing outlives the test."""
 import atexit
+import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,10 +22,17 @@ def read(path):
 
 
 def free_ports(count):
-    """Ports nobody listens on. Held open together so that they differ."""
-    held = [socket.socket() for _ in range(count)]
-    for sock in held:
-        sock.bind(('127.0.0.1', 0))
+    """Ports nobody listens on. Held open together so that they differ. Not from those which the system gives to
+    connections: a broker that is killed finds its port again, and nobody who dials it meets himself there."""
+    first_given = int(read('/proc/sys/net/ipv4/ip_local_port_range').split()[0])
+    held = []
+    while len(held) < count:
+        sock = socket.socket()
+        try:
+            sock.bind(('127.0.0.1', random.randrange(12000, max(first_given, 20000))))
+            held.append(sock)
+        except OSError:
+            sock.close()
     ports = [sock.getsockname()[1] for sock in held]
     for sock in held:
         sock.close()
@@ -39,6 +48,7 @@ class Broker:
         self.port = free_ports(1)[0]
         self.address = '127.0.0.1:%d' % self.port
         self.settings = list(settings)
+        self.node_id = int(dict(setting.split('=', 1) for setting in settings).get('node.id', 1))
         self.process = None
         self.starts = 0
         LIVE.append(self)
@@ -104,8 +114,86 @@ class Broker:
                               capture_output=True, timeout=seconds)
         if done.returncode != 0:
             raise AssertionError('barnabas --once %s: %s' % (view, done.stderr.decode()))
-        import json
         return json.loads(done.stdout)
+
+
+class Cluster:
+    """Several nodes, each broker and controller in one, on loopback. `brokers` are in the order of their ids."""
+
+    def __init__(self, count, *settings):
+        self.root = tempfile.mkdtemp(prefix='barnabas-test.')
+        ports = free_ports(2 * count)
+        voters = ','.join('%d@127.0.0.1:%d' % (i + 1, ports[count + i]) for i in range(count))
+        self.brokers = []
+        for i in range(count):
+            broker = Broker('node.id=%d' % (i + 1), 'process.roles=broker,controller',
+                            'listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d' % (ports[i], ports[count + i]),
+                            'controller.listener.names=CONTROLLER', 'controller.quorum.voters=' + voters, *settings)
+            broker.port = ports[i]
+            broker.address = '127.0.0.1:%d' % broker.port
+            self.brokers.append(broker)
+        self.bootstrap = ','.join(broker.address for broker in self.brokers)
+
+    def start(self):
+        for broker in self.brokers:
+            broker.start(wait=False)
+        for broker in self.brokers:
+            broker.wait_ready()
+        return self
+
+    def broker(self, node_id):
+        return self.brokers[node_id - 1]
+
+    def logs(self):
+        return '\n'.join('broker %d:\n%s' % (b.node_id, b.log()[-3000:]) for b in self.brokers if b.starts > 0)
+
+    def kcat(self, *words, data=None, seconds=120):
+        done = subprocess.run(['kcat', '-b', self.bootstrap] + list(words), input=data, capture_output=True, timeout=seconds)
+        if done.returncode != 0:
+            raise AssertionError('kcat %s: %s\n%s' % (' '.join(words), done.stderr.decode(errors='replace'), self.logs()))
+        return done.stdout
+
+    def console(self, view, *words):
+        """What one snapshot shows, or None when nobody answered."""
+        done = subprocess.run([BARNABAS, '-b', self.bootstrap, '--once', view, '--format', 'json'] + list(words),
+                              capture_output=True, timeout=60)
+        if done.returncode not in (0, 3):
+            raise AssertionError('barnabas --once %s: %s' % (view, done.stderr.decode()))
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def until(self, what, ask, seconds=60):
+        """Asks until the answer is true, and returns it."""
+        end = time.monotonic() + seconds
+        while True:
+            answer = ask()
+            if answer:
+                return answer
+            if time.monotonic() > end:
+                raise AssertionError('not within %d s: %s\n%s\n%s' % (seconds, what, self.console('partitions'), self.logs()))
+            time.sleep(0.1)
+
+    def partitions(self, topic):
+        """The topic's rows of the console's partitions, by number; {} when it is not there."""
+        return {row['partition']: row for row in self.console('partitions') or [] if row['topic'] == topic}
+
+    def wait_in_sync(self, topic, count, replicas=None, seconds=60):
+        """Until each of `count` partitions has a leader and as many replicas in sync (all nodes)."""
+        want = replicas or len(self.brokers)
+
+        def settled():
+            rows = self.partitions(topic)
+            return len(rows) == count and all(
+                row['leader'] and sum(r['in_sync'] for r in row['replicas']) == want for row in rows.values()) and rows
+        return self.until('%s: %d partitions with %d in sync' % (topic, count, want), settled, seconds)
+
+    def active_controller(self):
+        quorum = self.until('a quorum leader', lambda: (self.console('quorum') or {}).get('leader'))
+        return self.broker(quorum)
+
+    def close(self):
+        for broker in self.brokers:
+            broker.close()
+        shutil.rmtree(self.root, ignore_errors=True)
 
 
 def close_all():
