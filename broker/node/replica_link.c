@@ -4,7 +4,8 @@
  *
  * Failure modes: the broker has no address (told in a later turn: metadata on its way may know
  * more); the address has changed (the old link goes, and with it its calls); the link fails (it
- * tells every call, and dials anew for the next). A broker answers a connection's requests in
+ * tells every call, and dials anew for the next); no answer, or no connection, in time (that call
+ * is told; a dial that takes so long is given up). A broker answers a connection's requests in
  * order, and a Fetch that nobody waits for any more may be parked there for long: a request that
  * would have to wait behind such a one gets a new connection instead. */
 #include "broker/node/replica_link.h"
@@ -34,11 +35,11 @@ struct carried {
     struct node_replica_links *links;
     struct replica_call *call;
     struct wire *wire; /* NULL: to the controller, or failed */
+    struct env_timer timer;
     /* to the controller */
     bool to_controller;
     struct api_controller_call controller;
     struct arena arena;
-    struct env_timer timer;
     /* failed, not told yet */
     enum err error;
     char why[120];
@@ -88,6 +89,7 @@ static void fail_later(struct carried *carried, enum err error, const char *fmt,
     va_end(args);
     carried->error = error;
     carried->wire = NULL;
+    env_timer_cancel(carried->links->broker->env, &carried->timer);
     list_remove(&carried->node);
     list_push(&carried->links->failed, &carried->node);
     env_post(carried->links->broker->env, &carried->links->later);
@@ -195,6 +197,30 @@ static void on_answer(void *ctx, const struct client_answer *got)
     finish(ctx, &answer);
 }
 
+/* The link's own timeout begins when it is connected; this one is the call's. */
+static void on_timeout(struct env_timer *timer)
+{
+    struct carried *carried = CONTAINER_OF(timer, struct carried, timer);
+    struct wire *wire = carried->wire;
+    struct err_text why;
+    err_set(&why, "broker %" PRId32 " at %s:%u did not answer in %lld ms", wire->broker_id,
+            wire->host, (unsigned)wire->port, (long long)carried->call->timeout_ms);
+    node_link_cancel(wire->link, carried);
+    list_remove(&carried->node);
+    if (list_empty(&wire->calls) && !node_link_up(wire->link)) {
+        retire(carried->links, wire);
+    }
+    struct replica_answer answer = {.error = ERR_TIMEOUT, .why = why.text};
+    finish(carried, &answer);
+}
+
+static void arm(struct carried *carried, void (*fire)(struct env_timer *timer))
+{
+    struct env *env = carried->links->broker->env;
+    carried->timer.fire = fire;
+    env_timer_set(env, &carried->timer, env_now_ms(env) + carried->call->timeout_ms);
+}
+
 static void to_broker(struct node_replica_links *links, struct carried *carried)
 {
     struct replica_call *call = carried->call;
@@ -212,6 +238,7 @@ static void to_broker(struct node_replica_links *links, struct carried *carried)
     request.min_version = call->min_version;
     request.max_version = call->max_version;
     node_link_send(carried->wire->link, &request);
+    arm(carried, on_timeout);
 }
 
 /* ---- to the active controller -----------------------------------------------------------------
@@ -254,8 +281,7 @@ static void to_controller(struct node_replica_links *links, struct carried *carr
                                                        .ctx = carried};
     carried->controller.response = arena_alloc(&carried->arena, wire_message_size(message));
     wire_defaults(message, carried->controller.response);
-    carried->timer.fire = on_controller_timeout;
-    env_timer_set(broker->env, &carried->timer, env_now_ms(broker->env) + call->timeout_ms);
+    arm(carried, on_controller_timeout);
     node_controller_submit(broker, &carried->controller);
 }
 

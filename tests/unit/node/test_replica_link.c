@@ -471,12 +471,39 @@ static void test_failures(void **state)
     stage_free(s);
 }
 
+/* A dial that nobody answers is not waited for beyond the call's time. */
+static void test_silence(void **state)
+{
+    (void)state;
+    struct stage *s = stage_new();
+    struct asker a = asker_of(REPLICA_CHANNEL_DURABLE);
+    struct asker b = asker_of(REPLICA_CHANNEL_DURABLE);
+    register_peer(s, "BROKERS", PORT);
+    sim_net_timeouts(s->sim, 60000, 60000);
+    sim_partition(s->us, s->peer, true);
+    a.call.timeout_ms = 300;
+    ask(s, &a);
+    run(s, 310);
+    assert_int_equal(a.done, 1);
+    assert_int_equal(a.error, ERR_TIMEOUT);
+    sim_partition(s->us, s->peer, false);
+    ask(s, &b);
+    run(s, 300);
+    assert_true(s->asked_count > 0);
+    answer_fetch(s, s->asked_count - 1, 6);
+    run(s, 200);
+    assert_int_equal(b.code, 6);
+    assert_int_equal(a.done, 1);
+    stage_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_channels), cmocka_unit_test(test_versions),
         cmocka_unit_test(test_nowhere),  cmocka_unit_test(test_moves),
-        cmocka_unit_test(test_given_up), cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_given_up), cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
