@@ -486,6 +486,7 @@ static void test_silence(void **state)
     run(s, 310);
     assert_int_equal(a.done, 1);
     assert_int_equal(a.error, ERR_TIMEOUT);
+    assert_int_equal(sim_net_conns(s->us), 0);
     sim_partition(s->us, s->peer, false);
     ask(s, &b);
     run(s, 300);
