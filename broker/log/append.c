@@ -13,6 +13,9 @@ struct refusal {
     const char *message;
 };
 
+const char *const log_full_message =
+    "the broker's disk is full: free some space there, records are taken again within seconds";
+
 static const struct refusal accepted = {KAFKA_NONE, NULL};
 
 /* Records are walked only where Kafka's rules need it: null keys in a compacted topic. */
@@ -196,6 +199,10 @@ void log_append_as_leader(struct log *log, struct buf *buf, size_t offset, size_
         refuse(result, KAFKA_KAFKA_STORAGE_ERROR, "the log directory is offline");
         return;
     }
+    if (log->dir->full && log->events.full != NULL) {
+        refuse(result, KAFKA_KAFKA_STORAGE_ERROR, log_full_message);
+        return;
+    }
     const struct producer_batch *duplicate = NULL;
     int count = 0;
     struct refusal r = check_all(log, buf->data + offset, size, &duplicate, &count);
@@ -271,6 +278,10 @@ enum err log_append_as_follower(struct log *log, struct buf *buf, size_t offset,
     if (log->failed || log->state != LOG_OPEN) {
         err_set(text, "log %s is offline: %s", log->name, log->text.text);
         return log->failed ? log->error : ERR_CLOSED;
+    }
+    if (log->dir->full && log->events.full != NULL) {
+        err_set(text, "%s: log directory %s is full", log->name, log->dir->path);
+        return ERR_NO_SPACE;
     }
     size_t end = offset + size;
     enum err e = ERR_NONE;

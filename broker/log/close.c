@@ -45,7 +45,7 @@ static void shut_run(struct task *task, struct env_fs *fs)
     for (size_t i = 0; e == ERR_NONE && i < t->file_count; i++) {
         struct shut_file *file = &t->files[i];
         if (file->file != NULL) {
-            e = env_fs_sync_data(fs, file->file, &task->text);
+            e = segment_sync(fs, file->file, &task->text);
         }
         if (e == ERR_NONE) {
             e = segment_write_indexes(fs, t->path, file->base_offset, &file->index, &task->text);
@@ -69,7 +69,11 @@ static void shut_finished(struct task *task)
     struct log *log = task->log;
     if (task->error != ERR_NONE) {
         err_wrap(&task->text, "close log %s", log->name);
-        log_fail(log, task->error, &task->text);
+        if (task->error == ERR_NO_SPACE) {
+            log_give_up(log, task->error, &task->text);
+        } else {
+            log_fail(log, task->error, &task->text);
+        }
         return;
     }
     log->durable = log->written;
@@ -130,7 +134,7 @@ static void delete_submit(struct log *log);
 
 void log_settle(struct log *log)
 {
-    if (!log_idle(log)) {
+    if (!log_idle(log) || log->delete_waits) {
         return;
     }
     if (log->state == LOG_DELETING) {
@@ -193,11 +197,17 @@ static void delete_finished(struct task *task)
     void (*deleted)(void *ctx, enum err error) = log->deleted;
     void *ctx = log->deleted_ctx;
     struct dir_entry *entry = log->entry;
+    if (task->error == ERR_NO_SPACE) {
+        log->state = LOG_DELETING;
+        log->delete_waits = true;
+        dir_full(dir, &task->text);
+        return;
+    }
     if (task->error != ERR_NONE) {
         err_wrap(&task->text, "delete log %s", log->name);
         dir_fail(dir, task->error, &task->text);
     } else {
-        dir_remove_later(dir, t->to, log->config.file_delete_delay_ms);
+        dir_remove_later(dir, t->to, dir->full ? 0 : log->config.file_delete_delay_ms);
     }
     log_leave(log);
     if (task->error == ERR_NONE) {

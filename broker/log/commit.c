@@ -52,7 +52,7 @@ static void commit_run(struct task *task, struct env_fs *fs)
     for (size_t i = 0; task->error == ERR_NONE && i < t->item_count; i++) {
         struct commit_item *item = &t->items[i];
         for (size_t k = 0; task->error == ERR_NONE && k < item->file_count; k++) {
-            task->error = env_fs_sync_data(fs, item->files[k], &task->text);
+            task->error = segment_sync(fs, item->files[k], &task->text);
         }
         if (task->error == ERR_NONE && item->dir_path != NULL) {
             task->error = env_fs_sync_dir(fs, item->dir_path, &task->text);

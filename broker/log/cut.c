@@ -95,7 +95,7 @@ static enum err cut_segment(struct cut_task *t, struct env_fs *fs)
         e = env_fs_truncate(fs, t->file, t->facts.size, &t->task.text);
     }
     if (e == ERR_NONE) {
-        e = env_fs_sync_data(fs, t->file, &t->task.text);
+        e = segment_sync(fs, t->file, &t->task.text);
     }
     return e == ERR_NONE ? env_fs_sync_dir(fs, t->path, &t->task.text) : e;
 }
@@ -175,6 +175,14 @@ static void cut_finished(struct task *task)
     log->writing = false;
     if (task->error != ERR_NONE) {
         err_wrap(&task->text, "truncate %s to %lld", log->name, (long long)t->offset);
+        if (task->error == ERR_NO_SPACE && log->state == LOG_CLOSING) {
+            log_give_up(log, task->error, &task->text);
+            return;
+        }
+        if (task->error == ERR_NO_SPACE) {
+            dir_full(log->dir, &task->text); /* it is still wanted */
+            return;
+        }
         log_fail(log, task->error, &task->text);
         return;
     }

@@ -166,6 +166,11 @@ bool log_dir_failed(const struct log_dir *dir)
     return dir->failed;
 }
 
+bool log_dir_full(const struct log_dir *dir)
+{
+    return dir->full;
+}
+
 bool log_dir_holds(const struct log_dir *dir, const char *topic, int32_t partition,
                    const struct uuid *topic_id)
 {
@@ -207,6 +212,7 @@ void dir_fail(struct log_dir *dir, enum err error, const struct err_text *text)
         "broker is restarted: %s",
         dir->path, text->text);
     dir_stop_checkpoints(dir);
+    dir_stop_waiting(dir);
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
         if (entry->log != NULL) {
             log_fail(entry->log, error, text);
@@ -222,6 +228,7 @@ struct close_task {
     char *path;
     struct bytes texts[3];
     int64_t broker_epoch;
+    bool clean;
 };
 
 static void close_release(struct task *task)
@@ -237,7 +244,7 @@ static void close_run(struct task *task, struct env_fs *fs)
 {
     struct close_task *t = CONTAINER_OF(task, struct close_task, task);
     task->error = dir_checkpoint_write(fs, t->path, t->texts, CHECKPOINT_ALL, &task->text);
-    if (task->error == ERR_NONE) {
+    if (task->error == ERR_NONE && t->clean) {
         struct bytes marker = {0};
         char *path = path_join(t->path, DIR_CLEAN_FILE);
         clean_shutdown_format(t->broker_epoch, &marker);
@@ -260,6 +267,7 @@ static void close_start(struct log_dir *dir)
     struct close_task *task = task_new(sizeof *task, dir, NULL);
     task->path = mem_strdup(dir->path);
     task->broker_epoch = dir->close_broker_epoch;
+    task->clean = !dir->unclean;
     dir_checkpoint_texts(dir, CHECKPOINT_ALL, task->texts);
     task->task.run = close_run;
     task->task.finished = close_finished;
@@ -293,6 +301,7 @@ void log_dir_close(struct log_dir *dir, int64_t broker_epoch,
     dir->closed_ctx = ctx;
     dir->close_broker_epoch = broker_epoch;
     dir_stop_checkpoints(dir);
+    dir_stop_waiting(dir);
     dir_drop_deletions(dir); /* what is left of them goes at the next start */
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
         ASSERT(entry->log == NULL);
@@ -303,6 +312,7 @@ void log_dir_close(struct log_dir *dir, int64_t broker_epoch,
 void log_dir_free(struct log_dir *dir)
 {
     dir_stop_checkpoints(dir);
+    dir_stop_waiting(dir);
     env_post_cancel(dir->env, &dir->closed_post);
     dir_drop_deletions(dir);
     tasks_drop(&dir->tasks);

@@ -118,6 +118,11 @@ static void checkpoint_finished(struct task *task)
     dir->checkpointing = false;
     if (task->error != ERR_NONE) {
         err_wrap(&task->text, "write checkpoints");
+        if (task->error == ERR_NO_SPACE) {
+            dir->checkpoint_wanted |= t->mask;
+            dir_full(dir, &task->text);
+            return;
+        }
         dir_fail(dir, task->error, &task->text);
         return;
     }
@@ -147,7 +152,7 @@ static void checkpoint_release(struct task *task)
 static void checkpoint_start(struct env_post *post)
 {
     struct log_dir *dir = CONTAINER_OF(post, struct log_dir, checkpoint_post);
-    if (dir->checkpointing || dir->failed || dir->checkpoint_wanted == 0) {
+    if (dir->checkpointing || dir->failed || dir->full || dir->checkpoint_wanted == 0) {
         return;
     }
     struct checkpoint_task *task = task_new(sizeof *task, dir, NULL);

@@ -32,6 +32,7 @@ static void take_load(struct log *log, struct load *load)
     for (size_t i = 0; i < load->segment_count; i++) {
         struct segment *segment = segment_of_facts(&load->segments[i], env_wall_ms(log->env));
         segment->exists = true;
+        segment->sealed = i + 1 < load->segment_count;
         log_add_segment(log, segment);
         log->bytes += segment->size;
     }
@@ -52,6 +53,9 @@ static void take_load(struct log *log, struct load *load)
     log->noted_high_watermark = log->recovered_high_watermark;
     log->entry->on_disk = true;
     log->entry->topic_id = log->topic_id;
+    if (log_first_unsettled(log) + 1 < log->segment_count) {
+        queue_flush_soon(log); /* there was no room for an index */
+    }
 }
 
 static void load_finished(struct task *task)
@@ -90,9 +94,11 @@ static void news(struct env_post *post)
     bool written = log->news_written;
     bool durable = log->news_durable;
     bool failed = log->news_failed;
+    bool full = log->news_full;
     log->news_written = false;
     log->news_durable = false;
     log->news_failed = false;
+    log->news_full = false;
     if (log->state != LOG_OPEN) {
         return;
     }
@@ -108,6 +114,9 @@ static void news(struct env_post *post)
     /* The call before may have closed or deleted it; its memory stays until a later turn. */
     if (durable && log->state == LOG_OPEN && log->events.durable != NULL) {
         log->events.durable(log->ctx, log);
+    }
+    if (full && log->state == LOG_OPEN && log->events.full != NULL) {
+        log->events.full(log->ctx, log);
     }
 }
 
@@ -237,12 +246,13 @@ void log_configure(struct log *log, const struct log_config *config)
     }
 }
 
-void log_fail(struct log *log, enum err error, const struct err_text *text)
+void log_give_up(struct log *log, enum err error, const struct err_text *text)
 {
     ASSERT(error != ERR_NONE);
     if (log->failed) {
         return;
     }
+    log->dir->unclean = true;
     log->failed = true;
     log->error = error;
     log->text = *text;
@@ -256,7 +266,14 @@ void log_fail(struct log *log, enum err error, const struct err_text *text)
     commit_forget(log);
     log->news_failed = true;
     log_announce(log);
-    dir_fail(log->dir, error, text);
+}
+
+void log_fail(struct log *log, enum err error, const struct err_text *text)
+{
+    if (!log->failed) {
+        log_give_up(log, error, text);
+        dir_fail(log->dir, error, text);
+    }
 }
 
 /* ---- segments -----------------------------------------------------------------------------------

@@ -13,6 +13,10 @@
  * KAFKA_STORAGE_ERROR to all. Operations carry the log's generation, bumped by truncate and delete;
  * stale completions are dropped.
  *
+ * A FULL DISK is no failed one: what is queued stays queued and is tried again every second, new
+ * appends are refused (log_dir_full), reads go on. An append that was answered with an error for
+ * it may be written after all: an idempotent producer's repeat is then a duplicate.
+ *
  * Errors towards clients are Kafka's codes (common/wire/kafka_error.h) since these are Kafka's
  * rules. */
 #ifndef BROKER_LOG_LOG_H
@@ -71,6 +75,8 @@ int64_t log_dir_bytes(const struct log_dir *dir);
 void log_dir_space(const struct log_dir *dir, int64_t *free_bytes, int64_t *total_bytes);
 /* Broken by a failed write, sync or directory operation. */
 bool log_dir_failed(const struct log_dir *dir);
+/* Something could not be written for want of room and waits for it. */
+bool log_dir_full(const struct log_dir *dir);
 /* Whether that partition of that topic is on disk here, opened or not. */
 bool log_dir_holds(const struct log_dir *dir, const char *topic, int32_t partition,
                    const struct uuid *topic_id);
@@ -118,6 +124,9 @@ struct log_events {
     void (*written)(void *ctx, struct log *log); /* log_end moved */
     void (*durable)(void *ctx, struct log *log); /* log_durable_end moved */
     void (*failed)(void *ctx, struct log *log, enum err error, const struct err_text *text);
+    /* What lies from log_end on waits for room on the disk. NULL: appends of this log are never
+     * refused for want of room; they wait. */
+    void (*full)(void *ctx, struct log *log);
 };
 
 /* What recovery did, for one line of trace and for tests. */
@@ -179,6 +188,9 @@ struct log_append_result {
     int64_t append_time_ms; /* -1 unless LogAppendTime */
     bool duplicate;         /* nothing was queued; the original may still be on its way to disk */
 };
+
+/* What a client is told whose records find no room. */
+extern const char *const log_full_message;
 
 /* Leader: checks the one or more batches in bytes [offset, offset+size) of `buf` (magic, CRC,
  * sizes, record count, idempotence), assigns offsets from the assigned end and writes base offset

@@ -122,6 +122,9 @@ enum err segment_write_indexes(struct env_fs *fs, const char *dir_path, int64_t 
 /* Creates or overwrites PATH and syncs its content; the caller syncs the directory. */
 enum err file_write(struct env_fs *fs, const char *path, const void *data, size_t size,
                     struct err_text *text);
+/* Syncs a .log file. A sync that finds no room has lost what was written: ERR_IO, never
+ * ERR_NO_SPACE, which stands for "not done, to be tried again". */
+enum err segment_sync(struct env_fs *fs, struct env_file *file, struct err_text *text);
 /* As env_fs_unlink, but a file that is not there is no error. */
 enum err file_remove(struct env_fs *fs, const char *path, struct err_text *text);
 
@@ -177,8 +180,9 @@ struct log {
     void *ctx;
     enum log_state state;
     bool failed;
-    bool shutting; /* the closing task has been submitted: no other may follow it */
-    bool shut; /* closing: everything is on disk */
+    bool delete_waits; /* for room, to be renamed */
+    bool shutting;     /* the closing task has been submitted: no other may follow it */
+    bool shut;         /* closing: everything is on disk */
     enum err error;
     struct err_text text;
     struct list tasks;
@@ -222,6 +226,7 @@ struct log {
     bool news_written;
     bool news_durable;
     bool news_failed;
+    bool news_full;
 
     struct list commit_node; /* in the committer's waiting logs */
     bool committing;
@@ -234,6 +239,8 @@ void log_leave(struct log *log);
 bool log_idle(const struct log *log);
 /* Fails the log for good and, with it, its directory. */
 void log_fail(struct log *log, enum err error, const struct err_text *text);
+/* Fails the log alone: its closing found no room. The directory will not be marked clean. */
+void log_give_up(struct log *log, enum err error, const struct err_text *text);
 /* After a task ended: goes on with closing or deleting. */
 void log_settle(struct log *log);
 void log_announce(struct log *log);
@@ -402,6 +409,10 @@ struct log_dir {
     struct env_timer high_watermark_timer;
     struct env_timer recovery_timer;
     struct list deletions; /* directories waiting for file.delete.delay.ms */
+    bool full;             /* room.c */
+    bool unclean;          /* a log could not be closed for want of room */
+    int64_t full_said_ms;
+    struct env_timer room_timer;
     void (*closed)(void *ctx, enum err error, const struct err_text *text);
     void *closed_ctx;
     int64_t close_broker_epoch;
@@ -437,6 +448,14 @@ void dir_remove_segment_later(struct log_dir *dir, const char *path, int64_t del
 extern const char *const segment_suffixes[];
 void dir_drop_deletions(struct log_dir *dir);
 enum err dir_remove_tree(struct env_fs *fs, const char *path, struct err_text *text);
+
+/* Does now what waits for its delay. */
+void dir_hasten_deletions(struct log_dir *dir);
+
+/* room.c */
+/* Something could not be written for want of room: it is tried again when there is some. */
+void dir_full(struct log_dir *dir, const struct err_text *text);
+void dir_stop_waiting(struct log_dir *dir);
 
 /* commit.c */
 void committer_init(struct committer *c, struct log_dir *dir, enum env_worker worker);

@@ -9,6 +9,9 @@
  * appended after it waits unplaced in `deferred`, because the position it will get is not known
  * yet.
  *
+ * A full disk: what could not be written goes back to the head of the queue; the same bytes are
+ * written to the same places once there is room (room.c).
+ *
  * Failure modes: a failed write may have left any part of its bytes in the file. Nothing queued is
  * written any more, the assigned end and the producers go back to what is written, and the log has
  * failed for good; recovery looks at that tail at the next start. */
@@ -187,6 +190,18 @@ static void write_run_job(struct task *task, struct env_fs *fs)
     }
 }
 
+static void wait_for_room(struct log *log, struct write_task *t)
+{
+    list_splice(&t->batches, &log->queue);
+    list_splice(&log->queue, &t->batches);
+    if (log->cut_wanted) {
+        drop_list(&log->queue, log->cut_fully ? -1 : log->cut_offset);
+    }
+    log->news_full = true;
+    log_announce(log);
+    dir_full(log->dir, &t->task.text);
+}
+
 static void write_finished(struct task *task)
 {
     struct write_task *t = CONTAINER_OF(task, struct write_task, task);
@@ -194,6 +209,14 @@ static void write_finished(struct task *task)
     log->writing = false;
     if (task->error != ERR_NONE) {
         err_wrap(&task->text, "append to %s", log->name);
+        if (task->error == ERR_NO_SPACE && log->state != LOG_CLOSING) {
+            wait_for_room(log, t);
+            return;
+        }
+        if (task->error == ERR_NO_SPACE) {
+            log_give_up(log, task->error, &task->text);
+            return;
+        }
         log_fail(log, task->error, &task->text);
         return;
     }
@@ -260,6 +283,9 @@ static void submit_write(struct log *log)
 
 void queue_submit_rolls(struct log *log)
 {
+    if (log->dir->full) {
+        return;
+    }
     for (size_t i = log_first_unsettled(log); i < log->segment_count; i++) {
         struct segment *segment = log->segments[i];
         if (segment->sealed && !segment->working && segment->exists && !log->cut_wanted &&
@@ -276,10 +302,18 @@ static void flush(struct env_post *post)
         (log->state != LOG_OPEN && log->state != LOG_CLOSING)) {
         return;
     }
+    bool waits = !list_empty(&log->queue) || log->cut_wanted;
+    if (waits && log->dir->full && log->state == LOG_CLOSING) {
+        struct err_text text;
+        err_set(&text, "close log %s: log directory %s is full", log->name, log->dir->path);
+        log_give_up(log, ERR_NO_SPACE, &text);
+        env_post(log->env, &log->settle_post);
+        return;
+    }
     if (list_empty(&log->queue) && cut_step(log)) {
         return;
     }
-    if (!list_empty(&log->queue)) {
+    if (!list_empty(&log->queue) && !log->dir->full) {
         submit_write(log);
     }
     queue_submit_rolls(log);

@@ -360,12 +360,15 @@ static enum err load_one(struct load *load, struct env_fs *fs, size_t i, bool ch
         e = env_fs_truncate(fs, file, facts->size, &load->task.text);
     }
     if (e == ERR_NONE && check) {
-        e = env_fs_sync_data(fs, file, &load->task.text);
+        e = segment_sync(fs, file, &load->task.text);
     }
+    bool roomless = false; /* then the index stays in memory until there is room for it */
     if (e == ERR_NONE && index_made && !last && *whole) {
         e = write_index(load, fs, facts);
+        roomless = e == ERR_NO_SPACE;
+        e = roomless ? ERR_NONE : e;
     }
-    if (e == ERR_NONE && !last && *whole) {
+    if (e == ERR_NONE && !last && *whole && !roomless) {
         rest(facts);
     }
     env_file_unref(file);

@@ -59,6 +59,14 @@ static enum err remove_segment(struct env_fs *fs, const char *path, struct err_t
         e = file_remove(fs, (const char *)name.data, text);
         bytes_free(&name);
     }
+    if (e != ERR_NONE) {
+        return e;
+    }
+    /* A file whose name may come back holds its room. */
+    char *dir = mem_strdup(path);
+    *strrchr(dir, '/') = '\0';
+    e = env_fs_sync_dir(fs, dir, text);
+    mem_free(dir);
     return e;
 }
 
@@ -129,6 +137,14 @@ void dir_remove_later(struct log_dir *dir, const char *path, int64_t delay_ms)
 void dir_remove_segment_later(struct log_dir *dir, const char *path, int64_t delay_ms)
 {
     later(dir, path, true, delay_ms);
+}
+
+void dir_hasten_deletions(struct log_dir *dir)
+{
+    LIST_FOREACH(node, &dir->deletions) {
+        struct removal *removal = CONTAINER_OF(node, struct removal, node);
+        env_timer_set(dir->env, &removal->timer, env_now_ms(dir->env));
+    }
 }
 
 void dir_drop_deletions(struct log_dir *dir)

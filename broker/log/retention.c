@@ -70,6 +70,14 @@ static void drop_finished(struct task *task)
     struct drop_task *t = CONTAINER_OF(task, struct drop_task, task);
     struct log *log = task->log;
     log->working--;
+    if (task->error == ERR_NO_SPACE) {
+        for (size_t i = 0; i < t->base_count; i++) {
+            log->segments[i]->working = false;
+        }
+        log->delete_checkpoint = dir_checkpoint(log->dir, CHECKPOINT_START);
+        dir_full(log->dir, &task->text);
+        return;
+    }
     if (task->error != ERR_NONE) {
         err_wrap(&task->text, "delete segments of %s", log->name);
         log_fail(log, task->error, &task->text);
@@ -79,7 +87,8 @@ static void drop_finished(struct task *task)
         struct segment *first = log->segments[0];
         ASSERT(first->base_offset == t->bases[i] && first->working);
         char *path = segment_path(t->path, first->base_offset, "");
-        dir_remove_segment_later(log->dir, path, log->config.file_delete_delay_ms);
+        dir_remove_segment_later(log->dir, path,
+                                 log->dir->full ? 0 : log->config.file_delete_delay_ms);
         mem_free(path);
         log->bytes -= first->size;
         segment_free(first);
@@ -100,8 +109,12 @@ static bool below_start(const struct log *log, size_t i)
 
 void retention_step(struct log *log)
 {
-    if (log->delete_checkpoint == 0 || log->dir->checkpoint_done < log->delete_checkpoint ||
-        log->cut_wanted || log->failed || log->state != LOG_OPEN) {
+    if (log->delete_checkpoint == 0 || log->cut_wanted || log->failed || log->state != LOG_OPEN) {
+        return;
+    }
+    /* On a full disk what makes room cannot wait for what needs some: then a crash may find the
+     * start at the first record that is left, below where it was moved to. */
+    if (log->dir->checkpoint_done < log->delete_checkpoint && !log->dir->full) {
         return;
     }
     size_t count = 0;

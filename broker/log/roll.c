@@ -33,7 +33,7 @@ static void roll_run(struct task *task, struct env_fs *fs)
         task->error = env_fs_open(fs, t->file_path, ENV_OPEN_WRITE, &t->file, &task->text);
     }
     if (task->error == ERR_NONE) {
-        task->error = env_fs_sync_data(fs, t->file, &task->text);
+        task->error = segment_sync(fs, t->file, &task->text);
     }
     if (task->error == ERR_NONE && t->snapshot.size > 0) {
         char *path = segment_path(t->path, t->end_offset, ".snapshot");
@@ -60,8 +60,17 @@ static void roll_finished(struct task *task)
     segment->working = false;
     if (task->error != ERR_NONE) {
         err_wrap(&task->text, "close segment %lld of %s", (long long)t->base_offset, log->name);
+        if (task->error == ERR_NO_SPACE) {
+            segment->snapshot = t->snapshot;
+            t->snapshot = (struct bytes){0};
+            dir_full(log->dir, &task->text);
+            return;
+        }
         log_fail(log, task->error, &task->text);
         return;
+    }
+    if (at > 0 && !log->segments[at - 1]->settled) {
+        return; /* that one found no room; segments settle in order, so this one is done again */
     }
     segment->settled = true;
     segment->dirty = false;
@@ -121,6 +130,13 @@ static void epochs_finished(struct task *task)
 {
     struct log *log = task->log;
     log->epochs_saving = false;
+    if (task->error == ERR_NO_SPACE) {
+        log->epochs_dirty = true;
+        err_wrap(&task->text, "save the leader epochs of %s", log->name);
+        dir_full(log->dir, &task->text);
+        queue_flush_soon(log); /* a cut waits for it */
+        return;
+    }
     if (task->error != ERR_NONE) {
         log_fail(log, task->error, &task->text);
         return;
@@ -140,7 +156,7 @@ static void epochs_release(struct task *task)
 void epochs_save(struct log *log)
 {
     if (!log->epochs_dirty || log->epochs_saving || log->failed || log->cut_wanted ||
-        log->state != LOG_OPEN ||
+        log->dir->full || log->state != LOG_OPEN ||
         (log->epochs.count > 0 &&
          log->epochs.entries[log->epochs.count - 1].start_offset >= log->written)) {
         return;

@@ -156,6 +156,12 @@ enum err file_write(struct env_fs *fs, const char *path, const void *data, size_
     return e;
 }
 
+enum err segment_sync(struct env_fs *fs, struct env_file *file, struct err_text *text)
+{
+    enum err e = env_fs_sync_data(fs, file, text);
+    return e == ERR_NO_SPACE ? ERR_IO : e;
+}
+
 enum err file_remove(struct env_fs *fs, const char *path, struct err_text *text)
 {
     enum err e = env_fs_unlink(fs, path, text);

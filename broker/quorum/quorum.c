@@ -36,7 +36,9 @@ static void log_broke(void *ctx, struct log *log, enum err error, const struct e
     quorum_fail(ctx, error, text);
 }
 
-static const struct log_events log_news = {log_written, log_durable, log_broke};
+/* Without `full`: on a full disk metadata waits for room, it is not refused. */
+static const struct log_events log_news = {
+    .written = log_written, .durable = log_durable, .failed = log_broke};
 
 static void log_opened(void *ctx, struct log *log, const struct log_opened *opened)
 {
@@ -184,6 +186,7 @@ void quorum_free(struct quorum *quorum)
         return;
     }
     env_timer_cancel(quorum->env, &quorum->timer);
+    env_timer_cancel(quorum->env, &quorum->store.retry);
     env_post_cancel(quorum->env, &quorum->pump);
     quorum_own_clear(quorum);
     buf_unref(quorum->chunk);

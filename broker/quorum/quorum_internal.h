@@ -38,6 +38,8 @@ struct quorum_state {
 /* One file operation on quorum-state; a newer state waits until it is done. Every state written has
  * a number: what must not happen before a state is durable waits for its number. */
 struct quorum_store {
+    struct env_timer retry; /* the disk is full */
+    bool said_full;
     struct env_job job;
     struct quorum *quorum;
     struct env_lane *lane;

@@ -137,11 +137,24 @@ static void store_done(struct env_job *job)
         store_read_done(quorum);
         return;
     }
+    if (store->error == ERR_NO_SPACE) {
+        if (!store->said_full) {
+            trace_error(env_trace(quorum->env),
+                        "the disk is full: nothing is voted or led until there is room, it is "
+                        "tried again every second: write the quorum state: %s",
+                        store->text.text);
+        }
+        store->said_full = true;
+        store->again = false;
+        env_timer_set(quorum->env, &store->retry, env_now_ms(quorum->env) + 1000);
+        return;
+    }
     if (store->error != ERR_NONE) {
         err_wrap(&store->text, "write the quorum state");
         quorum_fail(quorum, store->error, &store->text);
         return;
     }
+    store->said_full = false;
     ASSERT(store->writing.epoch >= quorum->durable.epoch);
     quorum->durable = store->writing;
     quorum->durable_number = store->writing_number;
@@ -149,6 +162,14 @@ static void store_done(struct env_job *job)
         store_begin(quorum);
     }
     quorum_state_stored(quorum);
+}
+
+static void store_again(struct env_timer *timer)
+{
+    struct quorum_store *store = CONTAINER_OF(timer, struct quorum_store, retry);
+    if (!store->busy) {
+        store_begin(store->quorum);
+    }
 }
 
 void quorum_store_open(struct quorum *quorum)
@@ -161,6 +182,7 @@ void quorum_store_open(struct quorum *quorum)
     int size = snprintf(store->path, sizeof store->path, "%s/%s-0/quorum-state",
                         log_dir_path(quorum->dir), QUORUM_TOPIC);
     ASSERT(size > 0 && (size_t)size < sizeof store->path);
+    store->retry.fire = store_again;
     store->reading = true;
     store_submit(store);
 }
@@ -185,6 +207,7 @@ void quorum_store_write(struct quorum *quorum)
 void quorum_store_close(struct quorum *quorum)
 {
     struct quorum_store *store = &quorum->store;
+    env_timer_cancel(quorum->env, &store->retry);
     if (!store->busy && store->lane != NULL) {
         env_lane_close(quorum->env, store->lane);
         store->lane = NULL;

@@ -72,3 +72,24 @@ void replica_append_cancel(struct replica_append *append)
         list_remove(&append->node);
     }
 }
+
+void replica_refuse_unwritten(struct replica *replica)
+{
+    struct list refused; /* first all, then the calls: a call may withdraw another */
+    list_init(&refused);
+    LIST_FOREACH(node, &replica->appends) {
+        struct replica_append *append = CONTAINER_OF(node, struct replica_append, node);
+        if (append->wait_offset > log_end(replica->log)) {
+            list_remove(node);
+            list_push(&refused, node);
+        }
+    }
+    struct list *node;
+    while ((node = list_pop(&refused)) != NULL) {
+        struct replica_append *append = CONTAINER_OF(node, struct replica_append, node);
+        append->error = KAFKA_KAFKA_STORAGE_ERROR;
+        append->message = log_full_message;
+        append->base_offset = -1;
+        append->done(append);
+    }
+}

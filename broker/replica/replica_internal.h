@@ -43,6 +43,7 @@ struct replica {
     struct list watches;
     struct env_post news; /* ends moved: advance and fire */
     bool announce_leader;
+    bool roomless;    /* FAILED since its log could not be opened on a full disk: tried again */
     struct list gone; /* in replicas.gone once dropped */
     UT_hash_handle hh;
 };
@@ -95,6 +96,9 @@ void replica_end_role(struct replica *replica);
 void replica_advance(struct replica *replica);
 /* Fails every parked append and fires every watch. */
 void replica_fail_waits(struct replica *replica, int16_t error);
+/* append.c: the disk is full, who waits for what is not written is told so; it may be written
+ * yet. */
+void replica_refuse_unwritten(struct replica *replica);
 void replica_fire_watches(struct replica *replica);
 /* Moves a leader's high watermark as far as it may go; true when it moved. */
 bool replica_advance_mark(struct replica *replica);

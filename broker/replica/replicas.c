@@ -58,6 +58,12 @@ static void on_log_failed(void *ctx, struct log *log, enum err error, const stru
     }
 }
 
+static void on_log_full(void *ctx, struct log *log)
+{
+    (void)log;
+    replica_refuse_unwritten(ctx);
+}
+
 static void on_tend(struct env_timer *timer)
 {
     struct replicas *all = CONTAINER_OF(timer, struct replicas, tend);
@@ -67,13 +73,19 @@ static void on_tend(struct env_timer *timer)
     {
         if (replica->state == REPLICA_ONLINE) {
             log_tend(replica->log, replica->high_watermark);
+        } else if (replica->state == REPLICA_FAILED && replica->roomless && all->closed == NULL) {
+            replica->state = REPLICA_OPENING;
+            all->opening++;
+            replica_open_log(replica);
         }
     }
     env_timer_set(all->env, timer, env_now_ms(all->env) + REPLICAS_TEND_MS);
 }
 
-static const struct log_events log_news = {
-    .written = on_ends_moved, .durable = on_ends_moved, .failed = on_log_failed};
+static const struct log_events log_news = {.written = on_ends_moved,
+                                           .durable = on_ends_moved,
+                                           .failed = on_log_failed,
+                                           .full = on_log_full};
 
 struct replica *replica_new(struct replicas *all, const char *topic, const struct replica_key *key)
 {
@@ -238,6 +250,7 @@ static void on_opened(void *ctx, struct log *log, const struct log_opened *opene
             replica->log = NULL;
         }
         replica->state = REPLICA_FAILED;
+        replica->roomless = opened->error == ERR_NO_SPACE;
         if (replica->deleting) {
             replica_free(replica);
             replica_names_freed(all);

@@ -197,8 +197,15 @@ static void on_failed(void *ctx, struct log *log, enum err error, const struct e
     r->failed_news++;
 }
 
+static void on_full(void *ctx, struct log *log)
+{
+    struct rig *r = ctx;
+    assert_false(log_failed(log));
+    r->full_news++;
+}
+
 static const struct log_events events = {
-    .written = on_written, .durable = on_durable, .failed = on_failed};
+    .written = on_written, .durable = on_durable, .failed = on_failed, .full = on_full};
 
 bool rig_open_dir(struct rig *r)
 {
@@ -242,6 +249,11 @@ bool rig_close(struct rig *r)
     }
     r->durable = log_durable_end(r->log);
     r->start = log_start(r->log);
+    return rig_close_dir(r);
+}
+
+bool rig_close_dir(struct rig *r)
+{
     r->ready = false;
     log_free(r->log);
     r->log = NULL;

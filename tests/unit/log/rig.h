@@ -52,6 +52,7 @@ struct rig {
     int written_news;
     int durable_news;
     int failed_news;
+    int full_news;
 };
 
 struct rig *rig_new(uint64_t seed);
@@ -63,6 +64,7 @@ bool rig_open_dir(struct rig *r); /* formats when needed */
 bool rig_open_log(struct rig *r);
 bool rig_open(struct rig *r);
 bool rig_close(struct rig *r); /* log and directory, cleanly */
+bool rig_close_dir(struct rig *r); /* after a log that could not be closed */
 bool rig_wait_durable(struct rig *r);
 bool rig_wait_written(struct rig *r);
 bool rig_run(struct rig *r, int64_t for_ms);

@@ -321,7 +321,6 @@ static void test_failures(void **state)
     (void)state;
     test_failed_disk(1U << SIM_WRITE, ERR_IO);
     test_failed_disk(1U << SIM_SYNC, ERR_IO);
-    test_failed_disk(1U << SIM_WRITE, ERR_NO_SPACE);
 }
 
 /* DeleteRecords in the middle of a segment is on disk with the next checkpoint. */
