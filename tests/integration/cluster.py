@@ -119,6 +119,7 @@ class Broker:
 
 class Cluster:
     """Several nodes, each broker and controller in one, on loopback. `brokers` are in the order of their ids."""
+    broker_type = Broker
 
     def __init__(self, count, *settings):
         self.root = tempfile.mkdtemp(prefix='barnabas-test.')
@@ -126,9 +127,10 @@ class Cluster:
         voters = ','.join('%d@127.0.0.1:%d' % (i + 1, ports[count + i]) for i in range(count))
         self.brokers = []
         for i in range(count):
-            broker = Broker('node.id=%d' % (i + 1), 'process.roles=broker,controller',
-                            'listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d' % (ports[i], ports[count + i]),
-                            'controller.listener.names=CONTROLLER', 'controller.quorum.voters=' + voters, *settings)
+            broker = self.broker_type(
+                'node.id=%d' % (i + 1), 'process.roles=broker,controller',
+                'listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d' % (ports[i], ports[count + i]),
+                'controller.listener.names=CONTROLLER', 'controller.quorum.voters=' + voters, *settings)
             broker.port = ports[i]
             broker.address = '127.0.0.1:%d' % broker.port
             self.brokers.append(broker)

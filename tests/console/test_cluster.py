@@ -1,0 +1,218 @@
+"""The console on a cluster of three, in a terminal, with keys alone: it elects the preferred leader of a partition that
+was moved, and only when asked in earnest; and it shows what a follower that stopped owes.
+
+With APACHE_KAFKA_JARS (apache.py) the cluster is Apache Kafka's."""
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import unittest
+
+import apache
+import cluster
+from tmux import Terminal
+
+TOPIC = 'aa-orders'  # the first row of the screen
+# Nothing but the keys may move a leader back; and a stopped broker is to be fenced soon.
+SETTINGS = ['num.partitions=1', 'default.replication.factor=3', 'offsets.topic.replication.factor=3', 'min.insync.replicas=2',
+            'auto.leader.rebalance.enable=false', 'replica.lag.time.max.ms=4000', 'broker.session.timeout.ms=6000']
+
+
+class Writer:
+    """Ten messages every tenth of a second, until it is told to end."""
+
+    def __init__(self, servers, broker):
+        self.servers = servers
+        self.broker = broker
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.done.wait(0.1):
+            self.broker.kcat('-P', '-t', TOPIC, '-p', '0', '-X', 'acks=1', data=b'x\n' * 10)
+
+    def end(self):
+        self.done.set()
+        self.thread.join()
+
+
+class ConsoleOnThree(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        kind = apache.ApacheCluster if apache.JARS else cluster.Cluster
+        cls.servers = kind(3, *SETTINGS).start()
+        cls.servers.kcat('-P', '-t', TOPIC, data=b'first\n')
+        cls.servers.wait_in_sync(TOPIC, 1)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.servers.close()
+
+    def setUp(self):
+        self.terminal = Terminal('%s -b %s --interval 0.5' % (cluster.BARNABAS, self.servers.bootstrap))
+        self.terminal.expect('barnabas overview')
+        self.terminal.keys('4', 'g')
+        self.terminal.expect('^%s +0 +\\d' % TOPIC)
+
+    def tearDown(self):
+        self.terminal.close()
+
+    def row(self):
+        return self.servers.partitions(TOPIC)[0]
+
+    def leader_as_others_see_it(self):
+        listed = self.servers.kcat('-L', '-t', TOPIC).decode()
+        return int(re.search(r'partition 0, leader (-?\d+)', listed).group(1))
+
+    def address(self, node_id):
+        return '%d@%s' % (node_id, self.servers.broker(node_id).address)
+
+    def move_away(self):
+        """Takes the leadership from the preferred leader by restarting it; returns both brokers' ids."""
+        preferred = self.row()['preferred_leader']
+        self.servers.broker(preferred).stop()
+        moved = self.servers.until('another leader', lambda: self.row()['leader'] not in (None, preferred) and self.row())
+        self.terminal.expect(r'^%s +0 +%d not %d ' % (TOPIC, moved['leader'], preferred))
+        # What cannot be is said before, and nothing comes of saying yes to it.
+        self.terminal.keys('e')
+        self.terminal.expect('It cannot be elected: broker %d is down' % preferred)
+        self.terminal.keys('y')
+        self.terminal.expect('nothing was changed')
+        self.servers.broker(preferred).start()
+        self.servers.wait_in_sync(TOPIC, 1)
+        self.terminal.expect(r'^%s .* ok$' % TOPIC)
+        return preferred, moved['leader']
+
+    def test_keys_alone_elect_the_preferred_leader(self):
+        terminal = self.terminal
+        preferred, leader = self.move_away()
+        before = self.row()
+        self.assertEqual(before['leader'], leader)
+        for key in 'n', 'Enter', 'Escape', 'q', 'Y', 'C-y':
+            terminal.keys('e')
+            terminal.expect('^Elect the preferred leader of %s-0$' % TOPIC)
+            terminal.expect('^cluster +[A-Za-z0-9_-]{22}, asked at ' + re.escape(self.servers.bootstrap))
+            terminal.expect('^partition +%s-0, epoch %d, ' % (TOPIC, before['leader_epoch']))
+            terminal.expect('^from +%s, the leader now' % self.address(leader))
+            terminal.expect('^to +%s, the preferred leader' % self.address(preferred))
+            terminal.expect('^y elects. Every other key, Enter and n too, changes nothing')
+            terminal.keys(key)
+            terminal.expect('nothing was changed')
+        terminal.keys('e', 'y')  # as pasted text would come
+        terminal.expect('nothing was changed')
+        after = self.row()
+        self.assertEqual((after['leader'], after['leader_epoch']), (leader, before['leader_epoch']))
+        self.assertEqual(self.leader_as_others_see_it(), leader)
+
+        terminal.keys('e')
+        terminal.expect('^y elects')
+        terminal.keys('y')
+        terminal.expect('^Elected: broker %d leads %s-0' % (preferred, TOPIC))
+        terminal.expect('^leader +%s, epoch %d$' % (self.address(preferred), before['leader_epoch'] + 1))
+        terminal.expect(r'^%s +0 +%d +[^n]' % (TOPIC, preferred), seconds=3)
+        after = self.row()
+        self.assertEqual((after['leader'], after['leader_epoch']), (preferred, before['leader_epoch'] + 1))
+        self.assertEqual(self.leader_as_others_see_it(), preferred)
+
+        terminal.keys('Enter')
+        terminal.expect_gone('Any key closes')
+        terminal.keys('e')
+        terminal.expect('Nothing to do: broker %d is the preferred leader' % preferred)
+        terminal.keys('y')
+        terminal.expect('nothing was changed')
+        self.assertEqual(self.row()['leader_epoch'], before['leader_epoch'] + 1)
+
+    def test_what_changed_since_is_asked_anew(self):
+        preferred, leader = self.move_away()
+        terminal = self.terminal
+        terminal.keys('Z')
+        terminal.expect('PAUSED')
+        terminal.keys('e')
+        terminal.expect('^y elects')
+        # Somebody else was faster.
+        other = Terminal('%s -b %s --interval 0.5' % (cluster.BARNABAS, self.servers.bootstrap))
+        other.expect('barnabas overview')
+        other.keys('4', 'g')
+        other.expect('^%s +0 +%d not' % (TOPIC, leader))
+        other.keys('e')
+        other.expect('^y elects')
+        other.keys('y')
+        other.expect('^leader +%s' % self.address(preferred))
+        other.close()
+        epoch = self.row()['leader_epoch']
+        terminal.expect('^from +%s, the leader now' % self.address(leader))  # paused: it has not heard
+        terminal.keys('y')
+        terminal.expect('It changed after you were asked. Nothing was sent')
+        terminal.expect('Nothing to do: broker %d is the preferred leader' % preferred)
+        terminal.keys('y')
+        terminal.expect('nothing was changed')
+        self.assertEqual(self.row()['leader_epoch'], epoch)
+
+    def stopped_lag(self, node_id, above, older_than):
+        """The lag drawn for a broker whose sample ages, once it and its age have grown so far; with its marks."""
+        end = time.monotonic() + 30
+        while True:
+            shown = self.terminal.expect(r'^%s .*\b%d:(\d+)(!?)@(\d+)s' % (TOPIC, node_id))
+            lag, out, age = int(shown.group(1)), shown.group(2) == '!', int(shown.group(3))
+            if lag > above and age > older_than:
+                return lag, out, age
+            self.assertLess(time.monotonic(), end, self.terminal.screen())
+            time.sleep(0.1)
+
+    def test_a_stopped_follower_is_shown_to_fall_behind(self):
+        terminal = self.terminal
+        row = self.row()
+        follower = next(r['broker'] for r in row['replicas'] if r['broker'] != row['leader'])
+        terminal.expect(r'^%s .*\b%d:\d+ ' % (TOPIC, follower))
+        process = self.servers.broker(follower).process
+        process.send_signal(signal.SIGSTOP)
+        writer = Writer(self.servers, self.servers.broker(row['leader']))
+        try:
+            lag, out, age = self.stopped_lag(follower, 0, 0)
+            began = time.monotonic()
+            terminal.keys('?')  # nobody who answers late holds up a key
+            terminal.expect('what it does')
+            terminal.keys('?')
+            terminal.expect('follower lag')
+            self.assertLess(time.monotonic() - began, 2)
+            lag, out, age = self.stopped_lag(follower, lag + 20, age)
+            terminal.expect(r'^%s .*\b%d:\d+!@\d+s' % (TOPIC, follower), seconds=30)  # out of the ISR, and still counted
+            lag, out, age = self.stopped_lag(follower, lag + 20, age)
+            self.assertTrue(out)
+            terminal.keys('2')
+            terminal.expect(r'^ *%d +%s +(fenced|missing)' % (follower, re.escape(self.servers.broker(follower).address)), 30)
+            terminal.keys('4')
+        finally:
+            process.send_signal(signal.SIGCONT)
+            writer.end()
+        terminal.expect(r'^%s .*\b%d:0( |$).* ok$' % (TOPIC, follower), seconds=30)
+
+    def test_nothing_is_sent_into_the_dark(self):
+        """Every broker stopped: what was said cannot be checked, and so is not done."""
+        preferred, leader = self.move_away()
+        epoch = self.row()['leader_epoch']
+        terminal = self.terminal
+        terminal.keys('e')
+        terminal.expect('^y elects')
+        for broker in self.servers.brokers:
+            broker.process.send_signal(signal.SIGSTOP)
+        try:
+            terminal.keys('y')
+            terminal.expect('Reading the cluster once more before it is sent')
+            terminal.expect('^Nothing was sent: ', seconds=30)
+        finally:
+            for broker in self.servers.brokers:
+                broker.process.send_signal(signal.SIGCONT)
+        self.servers.wait_in_sync(TOPIC, 1)
+        terminal.keys('Escape')
+        terminal.expect_gone('Any key closes')
+        if self.row()['leader'] == leader:  # the stop may have cost it its session
+            self.assertEqual(self.row()['leader_epoch'], epoch)
+
+
+if __name__ == '__main__':
+    cluster.need('tmux', 'kcat')
+    unittest.main()
