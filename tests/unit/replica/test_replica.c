@@ -225,6 +225,37 @@ static void test_min_isr(void **state)
     world_free(w);
 }
 
+/* Too few in sync before the append is another thing than too few after it: then the record is in
+ * the log, and a retry would write it twice. */
+static void test_min_isr_after_append(void **state)
+{
+    (void)state;
+    struct world *w = world_new(13);
+    w->min_isr = 2;
+    struct uuid id = world_topic(w, "orders", 1, pair, 2);
+    struct replica *replica = world_replica(w, id, 0);
+    struct wait after;
+    struct wait before;
+    assert_false(append(replica, &after, -1, -1, -1));
+    world_run(w, 1000);
+    assert_false(after.done);
+    struct replica_fetch fetch = {.replica_id = 2,
+                                  .broker_epoch = -1,
+                                  .current_leader_epoch = -1,
+                                  .fetch_offset = 1,
+                                  .last_fetched_epoch = -1,
+                                  .known_high_watermark = INT64_MAX};
+    assert_false(replica_follower_fetch(replica, &fetch));
+    assert_int_equal(replica_high_watermark(replica), 1);
+    set_isr(w, id, alone, 1); /* in the same moment */
+    world_wait(w, &after.done);
+    assert_int_equal(after.append.error, KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
+    assert_true(append(replica, &before, -1, -1, -1));
+    assert_int_equal(before.append.error, KAFKA_NOT_ENOUGH_REPLICAS);
+    assert_int_equal(log_assigned_end(replica_log(replica)), 1);
+    world_free(w);
+}
+
 static void test_deletion(void **state)
 {
     (void)state;
@@ -378,12 +409,19 @@ static void test_high_watermark_survives(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_acks),         cmocka_unit_test(test_durability),
-        cmocka_unit_test(test_duplicate),    cmocka_unit_test(test_withdraw_within_answer),
-        cmocka_unit_test(test_epoch_change), cmocka_unit_test(test_min_isr),
-        cmocka_unit_test(test_deletion),     cmocka_unit_test(test_delete_and_recreate),
-        cmocka_unit_test(test_stray),        cmocka_unit_test(test_failed_log),
-        cmocka_unit_test(test_unopenable),   cmocka_unit_test(test_high_watermark_survives),
+        cmocka_unit_test(test_acks),
+        cmocka_unit_test(test_durability),
+        cmocka_unit_test(test_duplicate),
+        cmocka_unit_test(test_withdraw_within_answer),
+        cmocka_unit_test(test_epoch_change),
+        cmocka_unit_test(test_min_isr),
+        cmocka_unit_test(test_min_isr_after_append),
+        cmocka_unit_test(test_deletion),
+        cmocka_unit_test(test_delete_and_recreate),
+        cmocka_unit_test(test_stray),
+        cmocka_unit_test(test_failed_log),
+        cmocka_unit_test(test_unopenable),
+        cmocka_unit_test(test_high_watermark_survives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
