@@ -9,15 +9,18 @@
 #define NOT_ACTIVE "this node is not the active controller"
 
 static const struct controller_api apis[] = {
-    {19, "CreateTopics", create_topics_handle, create_topics_refuse},
-    {20, "DeleteTopics", delete_topics_handle, delete_topics_refuse},
-    {37, "CreatePartitions", create_partitions_handle, create_partitions_refuse},
-    {44, "IncrementalAlterConfigs", incremental_alter_configs_handle,
+    {19, "CreateTopics", false, create_topics_handle, create_topics_refuse},
+    {20, "DeleteTopics", false, delete_topics_handle, delete_topics_refuse},
+    {37, "CreatePartitions", false, create_partitions_handle, create_partitions_refuse},
+    {43, "ElectLeaders", false, elect_leaders_handle, elect_leaders_refuse},
+    {44, "IncrementalAlterConfigs", false, incremental_alter_configs_handle,
      incremental_alter_configs_refuse},
-    {62, "BrokerRegistration", broker_registration_handle, broker_registration_refuse},
-    {63, "BrokerHeartbeat", broker_heartbeat_handle, broker_heartbeat_refuse},
-    {67, "AllocateProducerIds", allocate_producer_ids_handle, allocate_producer_ids_refuse},
-    {70, "ControllerRegistration", controller_registration_handle, controller_registration_refuse},
+    {56, "AlterPartition", true, alter_partition_handle, alter_partition_refuse},
+    {62, "BrokerRegistration", true, broker_registration_handle, broker_registration_refuse},
+    {63, "BrokerHeartbeat", true, broker_heartbeat_handle, broker_heartbeat_refuse},
+    {67, "AllocateProducerIds", true, allocate_producer_ids_handle, allocate_producer_ids_refuse},
+    {70, "ControllerRegistration", true, controller_registration_handle,
+     controller_registration_refuse},
 };
 
 static const struct controller_api *api_of(int16_t api_key)
@@ -71,13 +74,12 @@ void controller_submit(struct controller *controller, struct controller_call *ca
     struct record_list records = {0};
     api->handle(controller, call, &records);
     bool going = true;
-    if (records.count > 2 * CONTROLLER_RECORDS_PER_CALL_MAX) {
+    if (!api->of_brokers && records.count > 2 * CONTROLLER_RECORDS_PER_CALL_MAX) {
         refuse(controller, call, KAFKA_POLICY_VIOLATION,
                "one request may not change more than 10000 things; split it");
         going = false;
     } else if (records.count > 0) {
-        bool atomic = call->api_key != 62; /* Kafka: the registration itself comes last */
-        enum err error = controller_append(controller, &records, atomic);
+        enum err error = controller_append(controller, &records, !api->of_brokers);
         going = error == ERR_NONE;
         if (!going) {
             bool bug = error == ERR_INVALID;

@@ -120,8 +120,8 @@ struct controller_call {
 };
 
 /* True when the controller answers this API (CreateTopics, DeleteTopics, CreatePartitions,
- * IncrementalAlterConfigs, BrokerRegistration, BrokerHeartbeat, AllocateProducerIds,
- * ControllerRegistration). */
+ * ElectLeaders, IncrementalAlterConfigs, AlterPartition, BrokerRegistration, BrokerHeartbeat,
+ * AllocateProducerIds, ControllerRegistration). */
 bool controller_handles(int16_t api_key);
 /* While not active the response says NOT_CONTROLLER in its proper field.
  * controller_handles(api_key) must hold. */

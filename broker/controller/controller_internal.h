@@ -1,8 +1,10 @@
 /* Inside room controller.
  *
  * Files: controller.c (life, news from the quorum), call.c (requests in, answers out, appending),
- * bootstrap.c, brokers.c (registration), heartbeat.c (sessions, fencing), leaders.c, placement.c,
- * topics.c, delete_topics.c, partitions.c, names.c, configs.c, producer_ids.c. */
+ * bootstrap.c, brokers.c (registration), heartbeat.c (sessions, fencing), change.c (one partition's
+ * leader and ISR), leaders.c (those of a broker that comes or goes), alter_partition.c,
+ * elect_leaders.c, placement.c, topics.c, delete_topics.c, partitions.c, names.c, configs.c,
+ * producer_ids.c. */
 #ifndef BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 #define BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 
@@ -19,8 +21,11 @@ enum {
     CONTROLLER_RECORDS_PER_CALL_MAX = 10000, /* and per batch */
     METADATA_VERSION_3_7_IV2 = 17,           /* directories: KIP-858 */
     METADATA_VERSION_4_0_IV1 = 23,           /* ELR fields: KIP-966 */
-    METADATA_VERSION_4_3_IV0 = 30            /* cordoned log directories */
+    METADATA_VERSION_4_3_IV0 = 30,           /* cordoned log directories */
+    PARTITION_VERSION_ELR = 2                /* of Partition- and PartitionChangeRecord */
 };
+
+enum { NOBODY = -1 }; /* where a broker id is expected */
 
 /* What our image was once the records up to `last_offset` were applied: the committed image of the
  * moment they commit. */
@@ -61,6 +66,9 @@ struct controller {
 struct controller_api {
     int16_t api_key;
     const char *name;
+    /* What a broker tells of itself must be carried out however much follows from it, in as many
+     * batches as it takes; what an operator asks for is one batch, or refused as too large. */
+    bool of_brokers;
     void (*handle)(struct controller *controller, struct controller_call *call,
                    struct record_list *records);
     void (*refuse)(struct controller_call *call, int16_t error, const char *message);
@@ -93,8 +101,37 @@ void sessions_begin(
     struct controller *controller); /* on activation: every unfenced broker gets one */
 void sessions_end(struct controller *controller);
 
-/* leaders.c */
+/* change.c */
+enum election {
+    ELECT_ONLINE,    /* somebody in the ISR; who leads stays if it may */
+    ELECT_PREFERRED, /* the first replica, if it may; else as above */
+    ELECT_UNCLEAN    /* anybody alive where the ISR has nobody */
+};
+
+struct partition_change {
+    struct controller *controller;
+    const struct image_topic *topic;
+    const struct image_partition *partition; /* as it is */
+    enum election election;
+    int32_t leaving;              /* may not lead, whatever the image says; or NOBODY */
+    int32_t returning;            /* may lead, whatever the image says; or NOBODY */
+    struct image_ids isr;         /* wanted; empty: as it is, but nobody of it leads */
+    enum image_recovery recovery; /* wanted */
+    int32_t alone;                /* change.c's: the ISR after an unclean election */
+};
+/* Nothing wanted yet. */
+struct partition_change partition_change_of(struct controller *controller,
+                                            const struct image_topic *topic,
+                                            const struct image_partition *partition);
+/* Adds a record, or returns false when nothing changes. `after` is the partition as it will be,
+ * with arrays of the image and of `change`. */
+bool partition_change_add(struct partition_change *change, struct record_list *records,
+                          struct image_partition *after);
 bool broker_active(const struct image *image, int32_t broker_id);
+bool unclean_allowed(const struct image *image, const struct image_topic *topic);
+bool ids_hold(struct image_ids ids, int32_t id);
+
+/* leaders.c */
 /* Adds changes for every partition that has `broker_id` in its ISR, as if it were gone. Returns how
  * many. */
 size_t leaders_leave(struct controller *controller, int32_t broker_id, struct record_list *records);
@@ -155,6 +192,8 @@ int16_t config_check(const struct controller *controller, enum image_resource ty
                           struct record_list *records);                                            \
     void concern##_refuse(struct controller_call *call, int16_t error, const char *message)
 
+HANDLERS(alter_partition);
+HANDLERS(elect_leaders);
 HANDLERS(create_topics);
 HANDLERS(delete_topics);
 HANDLERS(create_partitions);

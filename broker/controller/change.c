@@ -1,0 +1,171 @@
+/* One partition's change: who leads it and who is in its ISR, as one record (without ELR: the last
+ * member of an ISR stays in it).
+ *
+ * Happy path: somebody wants another ISR, or a broker comes or goes -> the leader is elected from
+ * the ISR that is wanted -> one PartitionChangeRecord says what differs, and nothing is written
+ * when nothing does.
+ *
+ * The leader stays if it may (in a preferred election: unless the first replica may lead); else the
+ * first replica, in the order of assignment, that is in the ISR and may lead; else, in an unclean
+ * election, the first replica that may lead at all, alone in the ISR and recovering; else nobody.
+ * Kafka's PartitionChangeBuilder has the same rules. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "broker/controller/controller_internal.h"
+#include "common/wire/messages.h"
+
+bool broker_active(const struct image *image, int32_t broker_id)
+{
+    const struct image_broker *broker = image_broker(image, broker_id);
+    return broker != NULL && !broker->fenced && !broker->in_controlled_shutdown;
+}
+
+bool ids_hold(struct image_ids ids, int32_t id)
+{
+    for (int32_t i = 0; i < ids.count; i++) {
+        if (ids.ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool unclean_allowed(const struct image *image, const struct image_topic *topic)
+{
+    static const char key[] = "unclean.leader.election.enable";
+    const char *value = image_config_value(image, IMAGE_RESOURCE_TOPIC, topic->name, key);
+    if (value == NULL) {
+        value = image_config_value(image, IMAGE_RESOURCE_BROKER, "", key);
+    }
+    return value != NULL && strcmp(value, "true") == 0;
+}
+
+struct partition_change partition_change_of(struct controller *controller,
+                                            const struct image_topic *topic,
+                                            const struct image_partition *partition)
+{
+    ASSERT(topic != NULL && partition != NULL);
+    return (struct partition_change){
+        .controller = controller,
+        .topic = topic,
+        .partition = partition,
+        .election = ELECT_ONLINE,
+        .leaving = NOBODY,
+        .returning = NOBODY,
+        .isr = partition->isr,
+        .recovery = partition->recovery,
+    };
+}
+
+/* ---- election ---- */
+
+static bool may_lead(const struct partition_change *change, int32_t id)
+{
+    return id != NOBODY && id != change->leaving &&
+           (id == change->returning || broker_active(change->controller->image, id));
+}
+
+/* The first replica that may lead and, with `isr`, is in it. */
+static int32_t first_that_may(const struct partition_change *change, const struct image_ids *isr)
+{
+    for (int32_t i = 0; i < change->partition->replicas.count; i++) {
+        int32_t id = change->partition->replicas.ids[i];
+        if (may_lead(change, id) && (isr == NULL || ids_hold(*isr, id))) {
+            return id;
+        }
+    }
+    return NOBODY;
+}
+
+static bool clean_leader(const struct partition_change *change, int32_t id)
+{
+    return may_lead(change, id) && ids_hold(change->isr, id);
+}
+
+/* Fills leader, ISR and recovery of `after`. */
+static void elect(struct partition_change *change, struct image_partition *after)
+{
+    int32_t preferred = change->partition->replicas.ids[0];
+    if (change->election == ELECT_PREFERRED && clean_leader(change, preferred)) {
+        after->leader = preferred;
+    } else if (!clean_leader(change, after->leader)) {
+        after->leader = first_that_may(change, &change->isr);
+    }
+    if (after->leader == NOBODY && change->election == ELECT_UNCLEAN) {
+        after->leader = first_that_may(change, NULL);
+        if (after->leader != NOBODY) {
+            change->alone = after->leader;
+            after->isr = (struct image_ids){&change->alone, 1};
+            after->recovery = IMAGE_RECOVERING;
+        }
+    }
+    ASSERT(after->leader == NOBODY || may_lead(change, after->leader));
+    ASSERT(after->leader == NOBODY || ids_hold(after->isr, after->leader));
+}
+
+/* ---- the record ---- */
+
+static bool same_ids(struct image_ids a, struct image_ids b)
+{
+    return a.count == b.count &&
+           (a.count == 0 || memcmp(a.ids, b.ids, (size_t)a.count * sizeof *a.ids) == 0);
+}
+
+static void put_record(const struct partition_change *change, const struct image_partition *after,
+                       struct record_list *records)
+{
+    const struct image_partition *before = change->partition;
+    int16_t version = partition_version(change->controller->image);
+    struct partition_change_record record;
+    wire_defaults(&wire_partition_change_record, &record);
+    record.partition_id = before->partition;
+    record.topic_id = change->topic->id;
+    if (after->leader != before->leader) {
+        record.leader = after->leader;
+    }
+    struct arena arena = {0};
+    if (!same_ids(after->isr, before->isr)) {
+        record.isr.items =
+            arena_dup(&arena, after->isr.ids, (size_t)after->isr.count * sizeof *after->isr.ids);
+        record.isr.count = after->isr.count;
+    }
+    if (after->recovery != before->recovery) {
+        record.leader_recovery_state = (int8_t)after->recovery;
+    }
+    if (version >= PARTITION_VERSION_ELR && before->elr.count > 0) {
+        record.eligible_leader_replicas.count = 0; /* ELR is not finalized: none are kept */
+    }
+    record_list_add(records, RECORD_PARTITION_CHANGE, version, &record);
+    arena_free(&arena);
+}
+
+bool partition_change_add(struct partition_change *change, struct record_list *records,
+                          struct image_partition *after)
+{
+    const struct image_partition *before = change->partition;
+    ASSERT(before->replicas.count > 0);
+    ASSERT(change->leaving == NOBODY || change->leaving != change->returning);
+    *after = *before;
+    after->recovery = change->recovery;
+    if (change->isr.count > 0) {
+        after->isr = change->isr;
+    }
+    elect(change, after);
+    bool moved = after->leader != before->leader;
+    if (!moved && same_ids(after->isr, before->isr) && after->recovery == before->recovery) {
+        return false;
+    }
+    put_record(change, after, records);
+    after->partition_epoch++;
+    after->leader_epoch += moved;
+    trace_debug(controller_trace(change->controller),
+                "controller: %s-%" PRId32 ": leader %" PRId32 " -> %" PRId32 ", ISR of %" PRId32
+                " -> %" PRId32 "%s",
+                change->topic->name, before->partition, before->leader, after->leader,
+                before->isr.count, after->isr.count,
+                after->recovery == IMAGE_RECOVERING && before->recovery != IMAGE_RECOVERING
+                    ? ", unclean"
+                    : "");
+    return true;
+}
