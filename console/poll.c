@@ -372,8 +372,44 @@ void poll_free(struct poll *p)
     uv_close((uv_handle_t *)&p->stage_timer, on_closed);
 }
 
+static bool holds(const struct poll_name *names, int count, const struct poll_name *wanted)
+{
+    for (int i = 0; i < count; i++) {
+        if (names[i].number == wanted->number && strcmp(names[i].name, wanted->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It names what the last round did not ask about, and of which nothing is known. */
+static bool wants_unread(const struct poll *p, const struct poll_want *want)
+{
+    for (int i = 0; i < want->partition_count; i++) {
+        const struct poll_name *n = &want->partitions[i];
+        const struct model_partition *part =
+            model_find_partition(p->draft, n->name, (int32_t)n->number);
+        if (part != NULL && part->sampled_ms == 0 &&
+            !holds(p->want.partitions, p->want.partition_count, n)) {
+            return true;
+        }
+    }
+    for (int i = 0; i < want->group_count; i++) {
+        const struct poll_name *n = &want->groups[i];
+        const struct model_group *g = model_find_group(p->draft, n->name);
+        if (g != NULL && g->members_state == MODEL_UNREAD &&
+            !holds(p->want.groups, p->want.group_count, n)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void poll_set_want(struct poll *p, struct poll_want *want)
 {
+    if (!p->paused && wants_unread(p, want)) {
+        poll_now(p);
+    }
     poll_want_free(&p->next_want);
     p->next_want = *want;
     memset(want, 0, sizeof *want);

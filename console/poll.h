@@ -68,7 +68,8 @@ enum err poll_new(struct uv_loop_s *loop, const char *bootstrap, int64_t stage_m
                   struct poll **out, struct err_text *text);
 /* No event after it. Not from inside one. Handles close as the loop runs on. */
 void poll_free(struct poll *p);
-/* Takes over what `want` holds. Counts from the next round. */
+/* Takes over what `want` holds. Counts from the next round, which comes at once when it names
+ * something of which nothing was read yet, so that nobody stares at a row without numbers. */
 void poll_set_want(struct poll *p, struct poll_want *want);
 void poll_set_interval(struct poll *p, int64_t interval_ms);
 void poll_set_paused(struct poll *p, bool paused);

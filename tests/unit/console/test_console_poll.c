@@ -207,6 +207,11 @@ static void ended(void *ctx, const char *why)
 
 static const struct poll_events events = {updated, ended};
 
+static void stop_loop(uv_timer_t *timer)
+{
+    uv_stop(timer->loop);
+}
+
 static void begin(struct run *r, unsigned parts, int rounds)
 {
     struct err_text text;
@@ -412,6 +417,39 @@ static void test_groups_of_every_broker_with_their_lag(void **state)
     end(&r);
 }
 
+/* What comes into view without numbers does not wait for the interval to pass. */
+static void test_what_was_never_read_is_asked_about_at_once(void **state)
+{
+    (void)state;
+    struct run r;
+    struct poll_want want = {.parts = 1u << MODEL_CLUSTER | 1u << MODEL_OFFSETS};
+    begin(&r, 1u << MODEL_CLUSTER, 1);
+    poll_set_interval(r.poll, 3600000);
+    assert_int_equal(count_of(WIRE_LIST_OFFSETS, LEADER, -2), 0);
+    poll_want_add_partition(&want, "orders", 0);
+    poll_set_want(r.poll, &want);
+    r.rounds_wanted = 2; /* would come after an hour */
+    uv_run(&r.loop, UV_RUN_DEFAULT);
+    assert_int_equal(count_of(WIRE_LIST_OFFSETS, LEADER, -2), 1);
+    /* It goes out of view, and comes back when its numbers are known: it waits for its turn. */
+    want.parts = 1u << MODEL_CLUSTER;
+    poll_set_want(r.poll, &want);
+    r.rounds_wanted = 3;
+    poll_now(r.poll);
+    uv_run(&r.loop, UV_RUN_DEFAULT);
+    int asked = fake->count;
+    want.parts = 1u << MODEL_CLUSTER | 1u << MODEL_OFFSETS;
+    poll_want_add_partition(&want, "orders", 0);
+    poll_set_want(r.poll, &want);
+    uv_timer_t limit;
+    uv_timer_init(&r.loop, &limit);
+    uv_timer_start(&limit, stop_loop, (uint64_t)2 * POLL_MIN_GAP_MS, 0);
+    uv_run(&r.loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&limit, NULL);
+    assert_int_equal(fake->count, asked);
+    end(&r);
+}
+
 static void test_nobody_answers(void **state)
 {
     (void)state;
@@ -449,6 +487,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_asked_now_is_told_at_once, start, stop),
         cmocka_unit_test_setup_teardown(test_a_late_answer_is_still_read, start, stop),
         cmocka_unit_test_setup_teardown(test_groups_of_every_broker_with_their_lag, start, stop),
+        cmocka_unit_test_setup_teardown(test_what_was_never_read_is_asked_about_at_once, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(test_nobody_answers, start, stop),
         cmocka_unit_test_setup_teardown(test_rounds_keep_their_distance, start, stop),
     };
