@@ -79,6 +79,7 @@ void broker_free(struct broker *broker)
     if (broker->controller != NULL) {
         controller_free(broker->controller);
     }
+    node_controller_links_free(broker);
     node_peers_free(broker->peers);
     if (broker->quorum != NULL) {
         quorum_free(broker->quorum);

@@ -1,21 +1,160 @@
-/* Calls to the active controller. This node is the only voter, so the active controller is ours. */
+/* Calls to the active controller, wherever it is.
+ *
+ * Happy path: our own controller is active: it gets the call. Another voter leads the quorum: the
+ * call goes to its controller listener, and the answer is copied into the caller's arena. Failure
+ * modes: no leader is known, its connection fails, or it says that it is not active: the call waits
+ * a moment and is tried again, until its time is up; then it is refused with NOT_CONTROLLER. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "broker/node/link.h"
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
-/* The controller's side of one call. */
+enum { RETRY_MS = 50, CALL_MS = 15000 };
+
 struct link {
-    struct controller_call call;
+    struct broker *broker;
     struct api_controller_call *outer;
+    struct controller_call call;
+    bool local;
+    struct node_link *to;
+    struct env_timer retry;
+    int64_t deadline_ms;
 };
 
-static void on_done(struct controller_call *call)
+static void go(struct link *link);
+
+static void finish(struct link *link)
 {
-    struct link *link = CONTAINER_OF(call, struct link, call);
     struct api_controller_call *outer = link->outer;
     outer->forward = NULL;
+    env_timer_cancel(link->broker->env, &link->retry);
     mem_free(link);
     outer->done(outer);
+}
+
+static void on_local(struct controller_call *call)
+{
+    finish(CONTAINER_OF(call, struct link, call));
+}
+
+static void give_local(struct link *link)
+{
+    struct api_controller_call *outer = link->outer;
+    link->local = true;
+    link->to = NULL;
+    link->call = (struct controller_call){.api_key = outer->api_key,
+                                          .version = outer->api_version,
+                                          .request = outer->request,
+                                          .response = outer->response,
+                                          .arena = outer->arena,
+                                          .done = on_local};
+    controller_submit(link->broker->controller, &link->call);
+}
+
+static void on_retry(struct env_timer *timer)
+{
+    go(CONTAINER_OF(timer, struct link, retry));
+}
+
+static void again(struct link *link)
+{
+    link->to = NULL;
+    link->retry.fire = on_retry;
+    env_timer_set(link->broker->env, &link->retry, env_now_ms(link->broker->env) + RETRY_MS);
+}
+
+static bool not_controller(int16_t key, const void *response)
+{
+    switch (key) {
+    case WIRE_BROKER_REGISTRATION:
+        return ((const struct broker_registration_response *)response)->error_code ==
+               KAFKA_NOT_CONTROLLER;
+    case WIRE_BROKER_HEARTBEAT:
+        return ((const struct broker_heartbeat_response *)response)->error_code ==
+               KAFKA_NOT_CONTROLLER;
+    default:
+        return false;
+    }
+}
+
+static void on_remote(void *ctx, const struct client_answer *answer)
+{
+    struct link *link = ctx;
+    struct api_controller_call *outer = link->outer;
+    if (answer->error != ERR_NONE || not_controller(outer->api_key, answer->response)) {
+        again(link);
+        return;
+    }
+    const struct wire_message *message = wire_api_of(outer->api_key)->response;
+    struct wire_out out = {0};
+    enum err error = wire_encode(message, answer->version, answer->response, &out);
+    ASSERT(error == ERR_NONE);
+    /* The answer lies in a frame that goes: the caller's is a copy in its arena. */
+    uint8_t *bytes = arena_alloc(outer->arena, out.bytes.size + 1);
+    memcpy(bytes, out.bytes.data, out.bytes.size);
+    struct wire_in in = wire_in_of(bytes, out.bytes.size);
+    error = wire_decode(message, answer->version, &in, outer->response, outer->arena);
+    ASSERT(error == ERR_NONE);
+    wire_out_free(&out);
+    finish(link);
+}
+
+/* The way to a voter's controller listener, of its own: the quorum's requests must not wait behind
+ * an operator's. NULL when it is no voter. */
+static struct node_link *link_to(struct broker *broker, int32_t leader)
+{
+    const struct voter_list *voters = &broker->settings->voters;
+    for (size_t i = 0; i < voters->count && i < QUORUM_VOTERS_MAX; i++) {
+        const __typeof__(voters->items[0]) *voter = &voters->items[i];
+        if (voter->id == leader) {
+            struct node_link **to = &broker->controller_links[i];
+            if (*to == NULL) {
+                char name[320];
+                snprintf(name, sizeof name, "controller %" PRId32 " at %s:%u", leader, voter->host,
+                         (unsigned)voter->port);
+                *to = node_link_new(broker->env, name, voter->host, voter->port, NULL, NULL);
+            }
+            return *to;
+        }
+    }
+    return NULL;
+}
+
+void node_controller_links_free(struct broker *broker)
+{
+    for (size_t i = 0; i < QUORUM_VOTERS_MAX; i++) {
+        node_link_free(broker->controller_links[i]);
+        broker->controller_links[i] = NULL;
+    }
+}
+
+static void go(struct link *link)
+{
+    struct broker *broker = link->broker;
+    int32_t leader = quorum_leader(broker->quorum);
+    int64_t now_ms = env_now_ms(broker->env);
+    if (controller_active(broker->controller) || now_ms >= link->deadline_ms) {
+        give_local(link);
+        return;
+    }
+    if (leader == broker->node_id || leader < 0) {
+        again(link);
+        return;
+    }
+    link->to = link_to(broker, leader);
+    if (link->to != NULL) {
+        struct api_controller_call *outer = link->outer;
+        struct client_request request = client_request_of(
+            outer->api_key, outer->request, link->deadline_ms - now_ms, on_remote, link);
+        request.min_version = outer->api_version;
+        request.max_version = outer->api_version;
+        node_link_send(link->to, &request);
+        return;
+    }
+    again(link);
 }
 
 void node_controller_submit(void *ctx, struct api_controller_call *outer)
@@ -23,15 +162,11 @@ void node_controller_submit(void *ctx, struct api_controller_call *outer)
     struct broker *broker = ctx;
     ASSERT(controller_handles(outer->api_key) && outer->done != NULL);
     struct link *link = mem_zalloc(sizeof *link);
+    link->broker = broker;
     link->outer = outer;
-    link->call.api_key = outer->api_key;
-    link->call.version = outer->api_version;
-    link->call.request = outer->request;
-    link->call.response = outer->response;
-    link->call.arena = outer->arena;
-    link->call.done = on_done;
+    link->deadline_ms = env_now_ms(broker->env) + CALL_MS;
     outer->forward = link;
-    controller_submit(broker->controller, &link->call);
+    go(link);
 }
 
 void node_controller_cancel(void *ctx, struct api_controller_call *outer)
@@ -42,6 +177,11 @@ void node_controller_cancel(void *ctx, struct api_controller_call *outer)
         return;
     }
     outer->forward = NULL;
-    controller_cancel(broker->controller, &link->call);
+    if (link->local) {
+        controller_cancel(broker->controller, &link->call);
+    } else if (link->to != NULL) {
+        node_link_cancel(link->to, link);
+    }
+    env_timer_cancel(broker->env, &link->retry);
     mem_free(link);
 }

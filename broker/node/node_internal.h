@@ -101,6 +101,7 @@ struct broker {
     struct quorum *quorum;
     struct node_peers *peers; /* its way to the other voters */
     struct controller *controller;
+    struct node_link *controller_links[QUORUM_VOTERS_MAX]; /* by voter; made when needed */
     struct image *image;
     bool publishing; /* replay is over: changes go to the rooms as they come */
 
@@ -158,6 +159,8 @@ void node_registration_stop(struct broker *broker);
 /* controller_link.c: calls to the active controller */
 void node_controller_submit(void *ctx, struct api_controller_call *call);
 void node_controller_cancel(void *ctx, struct api_controller_call *call);
+/* When no call is under way. */
+void node_controller_links_free(struct broker *broker);
 
 /* quorum_link.c: calls to the quorum */
 void node_quorum_submit(void *ctx, struct api_controller_call *call);

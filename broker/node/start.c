@@ -138,15 +138,6 @@ void node_start_dirs(struct broker *broker)
         return;
     }
     struct setting_list paths = broker->settings->log_dirs;
-    if (broker->settings->voters.count > 1 && (broker->settings->roles & BROKER_ROLE_BROKER)) {
-        /* Better said now than a broker that waits for ever to be registered. */
-        node_fail(
-            broker, BROKER_EXIT_USAGE,
-            "controller.quorum.voters names %zu voters: a broker of this version is its own only "
-            "voter; nodes with process.roles=controller take part in a quorum of several",
-            broker->settings->voters.count);
-        return;
-    }
     if (paths.count == 0 || paths.count > NODE_DIRS_MAX) {
         node_fail(broker, BROKER_EXIT_USAGE, "log.dirs: %zu directories (expected 1..%d)",
                   paths.count, NODE_DIRS_MAX);

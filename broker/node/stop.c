@@ -55,6 +55,7 @@ static void close_dirs(struct broker *broker)
 static void on_quorum_closed(void *ctx)
 {
     struct broker *broker = ctx;
+    node_controller_links_free(broker);
     node_peers_free(broker->peers);
     broker->peers = NULL;
     node_then(ctx, close_dirs);

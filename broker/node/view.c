@@ -82,6 +82,8 @@ static void on_leader_changed(void *ctx, int32_t leader_id, int32_t epoch)
     trace_info(env_trace(broker->env), "metadata quorum: leader %d in epoch %d", leader_id, epoch);
     if (leader_id >= 0 && !(broker->settings->roles & BROKER_ROLE_BROKER)) {
         node_ready(broker); /* a controller has nobody to register with */
+    } else if (leader_id >= 0) {
+        node_register(broker);
     }
 }
 

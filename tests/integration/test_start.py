@@ -105,13 +105,6 @@ class Life(unittest.TestCase):
         self.assertIn(str(self.broker.port), self.broker.log())
         holder.close()
 
-    def test_broker_with_several_voters(self):
-        done = run('--data-dir', self.broker.data, '--set', 'listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0',
-                   '--set', 'controller.listener.names=CONTROLLER',
-                   '--set', 'controller.quorum.voters=1@127.0.0.1:19301,2@127.0.0.1:19302')
-        self.assertEqual(done.returncode, 2)
-        self.assertIn('2 voters', done.stderr)
-
     def test_unwritable_directory(self):
         path = os.path.join(self.broker.root, 'file')
         open(path, 'w').close()
