@@ -43,8 +43,8 @@ static bool known_cluster_id(struct broker *broker)
     return true;
 }
 
-/* Voters that start from nothing must agree without talking: the same voter set gives the same id.
- */
+/* Nodes that start from nothing must agree without talking: the same voter set gives the same id. A
+ * lone node has nobody to agree with. */
 static struct uuid id_of_voters(const struct voter_list *voters)
 {
     uint64_t hash[2] = {0xCBF29CE484222325ULL, 0x9AE16A3B2F90404FULL};
@@ -66,8 +66,9 @@ static void decide_cluster_id(struct broker *broker)
         return;
     }
     char text[UUID_TEXT_BYTES];
-    struct uuid id = broker->settings->voters.count > 1 ? id_of_voters(&broker->settings->voters)
-                                                        : env_random_uuid(broker->env);
+    unsigned both = BROKER_ROLE_BROKER | BROKER_ROLE_CONTROLLER;
+    bool alone = broker->settings->voters.count <= 1 && (broker->settings->roles & both) == both;
+    struct uuid id = alone ? env_random_uuid(broker->env) : id_of_voters(&broker->settings->voters);
     snprintf(broker->cluster_id, sizeof broker->cluster_id, "%s", uuid_format(&id, text));
 }
 
