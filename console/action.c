@@ -172,9 +172,9 @@ bool action_key(struct action *a, int key, int64_t now_ms)
     return close_action(a);
 }
 
-void action_drawn(struct action *a)
+void action_drawn(struct action *a, bool whole)
 {
-    a->drawn = true;
+    a->drawn = whole;
 }
 
 /* ---- outcomes --------------------------------------------------------------------------------

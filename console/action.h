@@ -5,9 +5,9 @@
  *
  * WHAT IS SAID IS WHAT IS DONE. The preview is frozen: newer snapshots do not change its words. On
  * `y` the cluster is read again; only if every word of the preview still holds is the request sent.
- * If not, nothing is sent and the new preview is shown. `y` counts only once the preview has been
- * on the screen (action_drawn), so that keys typed ahead, or text pasted by mistake, cannot agree
- * to what nobody has read. No other key agrees to anything.
+ * If not, nothing is sent and the new preview is shown. `y` counts only when the preview is on the
+ * screen as a whole (action_drawn), so that keys typed ahead, or text pasted by mistake, cannot
+ * agree to what nobody has read. No other key agrees to anything.
  *
  * The cluster is told once. When it is not known whether it obeyed, that is said, and nothing is
  * repeated. */
@@ -81,7 +81,7 @@ struct action {
     enum action_state state;
     const char *where; /* the addresses the console was started with; borrowed */
     struct action_plan plan;
-    bool drawn;        /* the preview has been on the screen */
+    bool drawn;        /* the preview is on the screen */
     bool outdated;     /* the newest snapshot contradicts the preview */
     bool anew;         /* the preview replaced one that no longer held */
     bool hidden;       /* the user went on while it is under way */
@@ -104,8 +104,8 @@ bool action_is_open(const struct action *a);
 bool action_wants_snapshot(const struct action *a, int64_t now_ms);
 /* False: it has closed itself. */
 bool action_key(struct action *a, int key, int64_t now_ms);
-/* The lines of action_lines have been on the screen. */
-void action_drawn(struct action *a);
+/* The lines of action_lines are on the screen, or there was no room for all of them. */
+void action_drawn(struct action *a, bool whole);
 /* The newest snapshot. */
 void action_show(struct action *a, const struct model *m);
 /* The cluster cannot be asked at present; `why` is not "". */

@@ -143,13 +143,14 @@ static int draw_panel(struct ui *ui, struct screen *s, int top)
     if (at - 1 < top) { /* what cannot be read whole cannot be agreed to */
         screen_put(s, rows - 2, 0, STYLE_WARNING, "What will be done does not fit in this window.");
         screen_put(s, rows - 1, 0, STYLE_WARNING, "Enlarge it, or Esc.");
+        action_drawn(&ui->action, false);
         return rows - 2;
     }
     for (int i = 0; i < columns; i++) {
         screen_put(s, at - 1, i, STYLE_DIM, glyph(GLYPH_BAR));
     }
     panel_rows(&ui->action, s, at, columns);
-    action_drawn(&ui->action);
+    action_drawn(&ui->action, true);
     return at - 1;
 }
 
@@ -189,6 +190,7 @@ void ui_draw(struct ui *ui, struct screen *s, int64_t now_ms)
     }
     if (rows < UI_MIN_ROWS || screen_columns(s) < UI_MIN_COLUMNS) {
         draw_too_small(s);
+        action_drawn(&ui->action, false);
         screen_end(s);
         return;
     }

@@ -103,7 +103,7 @@ static struct action under_way(void)
 {
     struct action a = opened(usual);
     struct stand s = usual;
-    action_drawn(&a);
+    action_drawn(&a, true);
     assert_true(action_key(&a, 'y', AGREED_MS));
     s.read_ms = AFTER_MS;
     show(&a, s);
@@ -154,13 +154,13 @@ static void test_no_key_but_y_agrees(void **state)
                                 KEY_CODE_UNKNOWN};
     for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
         struct action a = opened(usual);
-        action_drawn(&a);
+        action_drawn(&a, true);
         assert_false(action_key(&a, named[i], AGREED_MS));
         assert_int_equal(a.state, ACTION_CLOSED);
     }
     for (int key = 0; key < 1000; key++) {
         struct action a = opened(usual);
-        action_drawn(&a);
+        action_drawn(&a, true);
         assert_true(action_key(&a, key, AGREED_MS) == (key == 'y'));
     }
 }
@@ -188,7 +188,7 @@ static void test_what_cannot_be_done_is_said_before(void **state)
         struct action a = opened(cases[i]);
         assert_true(says(&a, words[i]));
         assert_true(says(&a, "Any key closes. Nothing will be changed."));
-        action_drawn(&a);
+        action_drawn(&a, true);
         assert_false(action_key(&a, 'y', AGREED_MS));
         assert_int_equal(a.state, ACTION_CLOSED);
     }
@@ -227,7 +227,7 @@ static void test_only_a_newer_snapshot_lets_it_pass(void **state)
     (void)state;
     struct action a = opened(usual);
     struct stand s = usual;
-    action_drawn(&a);
+    action_drawn(&a, true);
     assert_true(action_key(&a, 'y', AGREED_MS));
     assert_int_equal(a.state, ACTION_CHECKING);
     assert_true(action_wants_snapshot(&a, AGREED_MS));
@@ -244,7 +244,7 @@ static void test_it_can_be_called_off_while_it_is_checked(void **state)
 {
     (void)state;
     struct action a = opened(usual);
-    action_drawn(&a);
+    action_drawn(&a, true);
     assert_true(action_key(&a, 'y', AGREED_MS));
     assert_false(action_key(&a, KEY_CODE_ESCAPE, AGREED_MS));
     struct stand s = usual;
@@ -266,7 +266,7 @@ static void test_what_changed_is_asked_anew(void **state)
     cases[6].other_out_of_sync = true;
     for (int i = 0; i < 7; i++) {
         struct action a = opened(usual);
-        action_drawn(&a);
+        action_drawn(&a, true);
         show(&a, cases[i]); /* not newer than `y`, but enough for a word of warning */
         assert_true(says(&a, "The cluster has changed since this was shown."));
         assert_true(says(&a, "orders-1, epoch 4, replicas 2,3,1, ISR 2,3,1")); /* frozen */
@@ -291,13 +291,13 @@ static void test_the_new_preview_can_be_agreed_to(void **state)
     (void)state;
     struct action a = opened(usual);
     struct stand s = usual;
-    action_drawn(&a);
+    action_drawn(&a, true);
     assert_true(action_key(&a, 'y', AGREED_MS));
     s.leader = 1;
     s.read_ms = AFTER_MS;
     show(&a, s);
     assert_true(says(&a, "1@127.0.0.1:9092, the leader now"));
-    action_drawn(&a);
+    action_drawn(&a, true);
     assert_true(action_key(&a, 'y', ANSWERED_MS));
     show(&a, s);
     assert_int_equal(a.state, ACTION_CHECKING);
@@ -313,7 +313,7 @@ static void test_what_is_gone_or_cannot_be_checked_is_not_sent(void **state)
     struct stand s = usual;
     action_trouble(&a, "connection refused"); /* of no matter while nothing was agreed */
     assert_int_equal(a.state, ACTION_PREVIEW);
-    action_drawn(&a);
+    action_drawn(&a, true);
     struct action b = a;
     assert_true(action_key(&a, 'y', AGREED_MS));
     s.gone = true;

@@ -144,6 +144,12 @@ static void test_too_small(void **state)
     check("small");
     assert_int_equal(mismatches, 0);
     assert_true(shows("barnabas needs 60x15"));
+    keys("4je"); /* what it asks was read, and then the window was made small */
+    ui.action.drawn = true;
+    assert_int_equal(ui.action.state, ACTION_PREVIEW);
+    assert_true(shows("barnabas needs 60x15"));
+    keys("y");
+    assert_int_equal(ui.action.state, ACTION_CLOSED);
 }
 
 static void test_cursor_stays_on_its_object(void **state)
@@ -252,6 +258,29 @@ static void test_only_a_question_that_was_seen_is_agreed_to(void **state)
     assert_true(shows("leaders are elected on the screen partitions (4)"));
 }
 
+static void test_what_does_not_fit_is_not_agreed_to(void **state)
+{
+    (void)state;
+    static char name[ACTION_TOPIC_BYTES]; /* the screen keeps the model */
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    struct model *m = model_copy(model);
+    model_find_topic(m, "orders")->name = name;
+    model_find_partition(m, name, 1)->replicas[2].in_sync = true;
+    model_sort(m);
+    model_freeze(m);
+    ui_show(&ui, m);
+    keys("4gje");
+    assert_int_equal(ui.action.state, ACTION_PREVIEW);
+    bool fits = screen_rows(screen) >= 24;
+    assert_true(shows("y elects.") == fits);
+    assert_true(shows("Enlarge it, or Esc.") == !fits);
+    assert_true(ui.action.drawn == fits);
+    keys("y");
+    assert_int_equal(ui.action.state, fits ? ACTION_CHECKING : ACTION_CLOSED);
+    model_unref(m);
+}
+
 static void test_an_answer_after_one_went_on_is_said_in_the_message_line(void **state)
 {
     (void)state;
@@ -291,6 +320,7 @@ static int run(const char *name, struct size size)
         cmocka_unit_test_setup_teardown(test_overview_opens_what_is_behind, start, stop),
         cmocka_unit_test_setup_teardown(test_only_a_question_that_was_seen_is_agreed_to, start,
                                         stop),
+        cmocka_unit_test_setup_teardown(test_what_does_not_fit_is_not_agreed_to, start, stop),
         cmocka_unit_test_setup_teardown(
             test_an_answer_after_one_went_on_is_said_in_the_message_line, start, stop),
         cmocka_unit_test_setup_teardown(test_no_hostile_name_reaches_the_screen, start, stop),
@@ -307,7 +337,7 @@ static int run(const char *name, struct size size)
 
 int main(void)
 {
-    static const struct size sizes[] = {{24, 80}, {40, 120}, {10, 40}};
+    static const struct size sizes[] = {{24, 80}, {40, 120}, {10, 40}, {15, 60}};
     int failed = 0;
     for (int locale = 0; locale < 2; locale++) {
         charset = locale == 0 ? "C" : "UTF-8";
