@@ -106,6 +106,34 @@ void rig_submit(struct rig *rig, struct rig_call *call, int16_t api_key, int16_t
     assert_int_equal(call->done, 0); /* never from within */
 }
 
+/* A copy of `msg` as it comes out of the wire. */
+static void *over_the_wire(const struct wire_message *m, int16_t version, const void *msg,
+                           struct arena *arena)
+{
+    struct wire_out out = {0};
+    assert_int_equal(wire_encode(m, version, msg, &out), ERR_NONE);
+    const void *bytes = arena_dup(arena, out.bytes.data, out.bytes.size);
+    struct wire_in in = wire_in_of(bytes, out.bytes.size);
+    void *back = arena_alloc(arena, wire_message_size(m));
+    assert_int_equal(wire_decode(m, version, &in, back, arena), ERR_NONE);
+    assert_int_equal(wire_in_left(&in), 0);
+    wire_out_free(&out);
+    return back;
+}
+
+void rig_exchange(struct rig *rig, struct rig_call *call, int16_t api_key, int16_t version,
+                  const void *request)
+{
+    const struct wire_api *api = wire_api_of(api_key);
+    struct arena arena = {0};
+    rig_submit(rig, call, api_key, version, over_the_wire(api->request, version, request, &arena));
+    rig_commit(rig);
+    assert_int_equal(call->done, 1);
+    const void *answer = over_the_wire(api->response, version, &call->response, &call->arena);
+    memcpy(&call->response, answer, wire_message_size(api->response));
+    arena_free(&arena);
+}
+
 void rig_call_free(struct rig_call *call)
 {
     arena_free(&call->arena);
@@ -191,4 +219,57 @@ int16_t rig_create(struct rig *rig, const char *name, int32_t partitions, int16_
     assert_true(error == 0 || call.response.create_topics.topics.items[0].error_message.size > 0);
     rig_call_free(&call);
     return error;
+}
+
+void rig_create_on(struct rig *rig, const char *name, int32_t partitions, int32_t *replicas,
+                   int32_t count)
+{
+    struct create_topics_request request;
+    wire_defaults(&wire_create_topics_request, &request);
+    __typeof__(request.topics.items[0]) topic = {
+        .name = wire_str(name), .num_partitions = -1, .replication_factor = -1};
+    topic.assignments.count = partitions;
+    topic.assignments.items = mem_array((size_t)partitions, sizeof *topic.assignments.items);
+    for (int32_t i = 0; i < partitions; i++) {
+        topic.assignments.items[i].partition_index = i;
+        topic.assignments.items[i].broker_ids.items = replicas;
+        topic.assignments.items[i].broker_ids.count = count;
+    }
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    struct rig_call call;
+    rig_submit(rig, &call, 19, 7, &request);
+    rig_commit(rig);
+    assert_int_equal(call.response.create_topics.topics.items[0].error_code, 0);
+    rig_call_free(&call);
+    mem_free(topic.assignments.items);
+}
+
+const struct image_partition *rig_partition(const struct rig *rig, const char *topic,
+                                            int32_t partition)
+{
+    const struct image_topic *found =
+        image_topic_by_name(controller_committed_image(rig->controller), topic);
+    return found == NULL || partition >= found->partition_count ? NULL
+                                                                : found->partitions[partition];
+}
+
+void rig_configure(struct rig *rig, int8_t type, const char *name, const char *key,
+                   const char *value)
+{
+    struct incremental_alter_configs_request request;
+    wire_defaults(&wire_incremental_alter_configs_request, &request);
+    __typeof__(request.resources.items[0]) resource = {.resource_type = type,
+                                                       .resource_name = wire_str(name)};
+    __typeof__(resource.configs.items[0]) setting = {.name = wire_str(key),
+                                                     .value = wire_str(value)};
+    resource.configs.items = &setting;
+    resource.configs.count = 1;
+    request.resources.items = &resource;
+    request.resources.count = 1;
+    struct rig_call call;
+    rig_submit(rig, &call, 44, 1, &request);
+    rig_commit(rig);
+    assert_int_equal(call.response.configs.responses.items[0].error_code, 0);
+    rig_call_free(&call);
 }

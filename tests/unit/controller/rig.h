@@ -55,12 +55,18 @@ struct rig_call {
         struct broker_heartbeat_response heartbeat;
         struct allocate_producer_ids_response producer_ids;
         struct incremental_alter_configs_response configs;
+        struct alter_partition_response alter_partition;
+        struct elect_leaders_response elect_leaders;
     } response;
 };
 
 void rig_submit(struct rig *rig, struct rig_call *call, int16_t api_key, int16_t version,
                 const void *request);
 void rig_call_free(struct rig_call *call);
+/* The whole way: the request goes over the wire, is handled, committed and answered, and the answer
+ * goes over the wire. */
+void rig_exchange(struct rig *rig, struct rig_call *call, int16_t api_key, int16_t version,
+                  const void *request);
 
 /* Registers and unfences broker `id` in `rack`; returns its epoch. */
 int64_t rig_broker(struct rig *rig, int32_t id, const char *rack);
@@ -71,5 +77,14 @@ int16_t rig_heartbeat(struct rig *rig, int32_t id, int64_t epoch, bool want_fenc
                       bool want_shut_down, struct broker_heartbeat_response *response);
 /* CreateTopics of one topic, committed; the topic's error. */
 int16_t rig_create(struct rig *rig, const char *name, int32_t partitions, int16_t factor);
+/* A topic of `partitions` partitions, each on `replicas` in that order. */
+void rig_create_on(struct rig *rig, const char *name, int32_t partitions, int32_t *replicas,
+                   int32_t count);
+/* The committed partition; NULL when there is none. */
+const struct image_partition *rig_partition(const struct rig *rig, const char *topic,
+                                            int32_t partition);
+/* Sets one topic setting (`type` 2) or the cluster's default (`type` 4, name ""), committed. */
+void rig_configure(struct rig *rig, int8_t type, const char *name, const char *key,
+                   const char *value);
 
 #endif

@@ -210,6 +210,30 @@ static void unclean_election_happens_where_it_is_allowed(void **state)
     rig_stop(&rig);
 }
 
+/* What a broker tells of itself is carried out however much follows from it. */
+static void a_broker_with_very_many_partitions_goes_and_comes_back(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, NULL, true);
+    int64_t one = rig_broker(&rig, 1, NULL);
+    static const char *const names[] = {"a", "b", "c"};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(rig_create(&rig, names[i], 7000, 1), 0);
+    }
+    assert_int_equal(rig_heartbeat(&rig, 1, one, true, false, NULL), 0);
+    assert_true(image_broker(image_of(&rig), 1)->fenced);
+    assert_int_equal(rig_partition(&rig, "c", 6999)->leader, -1);
+    assert_int_equal(rig_heartbeat(&rig, 1, one, false, false, NULL), 0);
+    assert_false(image_broker(image_of(&rig), 1)->fenced);
+    assert_int_equal(rig_partition(&rig, "a", 0)->leader, 1);
+    assert_int_equal(rig_partition(&rig, "c", 6999)->leader, 1);
+    for (size_t i = 0; i < rig.count; i++) {
+        assert_true(rig.batches[i].records <= 10000);
+    }
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_new_leader_gives_every_broker_a_whole_session),
         cmocka_unit_test(a_controlled_stop_moves_leaders_first),
         cmocka_unit_test(unclean_election_happens_where_it_is_allowed),
+        cmocka_unit_test(a_broker_with_very_many_partitions_goes_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
