@@ -1,10 +1,24 @@
-/* DescribeQuorum (KIP-595, KIP-836, KIP-853), as the leader sees its voters. */
+/* DescribeQuorum (KIP-595, KIP-836, KIP-853), as the leader sees those who fetch from it. */
 #include "broker/quorum/quorum_internal.h"
 #include "common/wire/kafka_error.h"
 #include "common/wire/messages.h"
 
 typedef __typeof__(((struct describe_quorum_response *)0)->topics.items[0]) described_topic;
 typedef __typeof__(((described_topic *)0)->partitions.items[0]) described_partition;
+
+typedef __typeof__(((described_partition *)0)->current_voters.items[0]) described_replica;
+
+static void fill_replica(described_replica *replica, int16_t version, int32_t id,
+                         const struct quorum_seen *seen)
+{
+    replica->replica_id = id;
+    if (version >= 2) { /* older ones cannot carry it */
+        replica->replica_directory_id = seen->directory_id;
+    }
+    replica->log_end_offset = seen->end_offset;
+    replica->last_fetch_timestamp = seen->last_fetch_ms;
+    replica->last_caught_up_timestamp = seen->last_caught_up_ms;
+}
 
 static void fill_voters(const struct quorum *quorum, int16_t version,
                         described_partition *partition, struct arena *arena)
@@ -15,16 +29,29 @@ static void fill_voters(const struct quorum *quorum, int16_t version,
     partition->current_voters.count = count;
     for (int32_t i = 0; i < count; i++) {
         const struct quorum_peer *peer = &quorum->peers[i];
-        bool self = peer->voter.id == quorum->config.node_id;
-        __typeof__(partition->current_voters.items) state = &partition->current_voters.items[i];
-        state->replica_id = peer->voter.id;
-        if (version >= 2) { /* older ones cannot carry it */
-            state->replica_directory_id =
-                self ? quorum->config.directory_id : peer->voter.directory_id;
+        struct quorum_seen seen = peer->seen;
+        if (peer->voter.id == quorum->config.node_id) {
+            seen = (struct quorum_seen){.end_offset = log_end(quorum->log),
+                                        .last_fetch_ms = -1,
+                                        .last_caught_up_ms = env_wall_ms(quorum->env),
+                                        .directory_id = quorum->config.directory_id};
+        } else if (!uuid_is_zero(&peer->voter.directory_id)) {
+            seen.directory_id = peer->voter.directory_id;
         }
-        state->log_end_offset = self ? log_end(quorum->log) : peer->end_offset;
-        state->last_fetch_timestamp = self ? -1 : peer->last_fetch_ms;
-        state->last_caught_up_timestamp = self ? env_wall_ms(quorum->env) : peer->last_caught_up_ms;
+        fill_replica(&partition->current_voters.items[i], version, peer->voter.id, &seen);
+    }
+}
+
+static void fill_observers(const struct quorum *quorum, int16_t version,
+                           described_partition *partition, struct arena *arena)
+{
+    int32_t count = quorum->observer_count;
+    partition->observers.items =
+        arena_array(arena, (size_t)count, sizeof *partition->observers.items);
+    partition->observers.count = count;
+    for (int32_t i = 0; i < count; i++) {
+        fill_replica(&partition->observers.items[i], version, quorum->observers[i].id,
+                     &quorum->observers[i].seen);
     }
 }
 
@@ -47,7 +74,7 @@ static void fill_nodes(const struct quorum *quorum, struct describe_quorum_respo
     }
 }
 
-void quorum_describe(const struct quorum *quorum, int16_t version,
+void quorum_describe(struct quorum *quorum, int16_t version,
                      struct describe_quorum_response *response, struct arena *arena)
 {
     ASSERT(version >= 0 && version <= wire_message_max(&wire_describe_quorum_response));
@@ -68,7 +95,9 @@ void quorum_describe(const struct quorum *quorum, int16_t version,
         partition->error_message = wire_str("this node does not lead the metadata quorum");
         return;
     }
+    quorum_observers_tidy(quorum);
     fill_voters(quorum, version, partition, arena);
+    fill_observers(quorum, version, partition, arena);
     if (version >= 2) {
         fill_nodes(quorum, response, arena);
     }

@@ -94,7 +94,7 @@ void quorum_lead_advance(struct quorum *quorum)
     ASSERT(count > 0 && count <= QUORUM_VOTERS_MAX);
     for (int32_t i = 0; i < count; i++) {
         bool self = quorum->config.voters[i].id == quorum->config.node_id;
-        ends[i] = self ? own_end(quorum) : quorum->peers[i].end_offset;
+        ends[i] = self ? own_end(quorum) : quorum->peers[i].seen.end_offset;
     }
     qsort(ends, (size_t)count, sizeof ends[0], descending);
     int64_t end = ends[count / 2]; /* at least a majority has everything below it */
@@ -128,15 +128,12 @@ static void count_fetched(struct quorum *quorum)
         env_now_ms(quorum->env) + (int64_t)quorum->config.fetch_timeout_ms * 3 / 2;
 }
 
-void quorum_lead_fetched(struct quorum *quorum, struct quorum_peer *peer, int64_t offset)
+void quorum_lead_fetched(struct quorum *quorum, struct quorum_peer *peer, int64_t offset,
+                         const struct uuid *directory_id)
 {
     ASSERT(quorum->role == QUORUM_LEADER && peer->voter.id != quorum->config.node_id);
-    peer->end_offset = offset;
+    quorum_seen_note(quorum, &peer->seen, offset, directory_id);
     peer->fetched = true;
-    peer->last_fetch_ms = env_wall_ms(quorum->env);
-    if (offset >= log_end(quorum->log)) {
-        peer->last_caught_up_ms = peer->last_fetch_ms;
-    }
     peer->retry_at_ms = env_now_ms(quorum->env) + quorum->config.fetch_timeout_ms / 2;
     count_fetched(quorum);
     quorum_lead_advance(quorum);
@@ -208,12 +205,12 @@ static void renounce(struct quorum *quorum, struct quorum_peer *peer)
             continue;
         }
         int32_t at = count++;
-        for (; at > 0 && ends[at - 1] < other->end_offset; at--) {
+        for (; at > 0 && ends[at - 1] < other->seen.end_offset; at--) {
             ends[at] = ends[at - 1];
             successors[at] = successors[at - 1];
             candidates[at] = candidates[at - 1];
         }
-        ends[at] = other->end_offset;
+        ends[at] = other->seen.end_offset;
         successors[at] = other->voter.id;
         candidates[at].candidate_id = other->voter.id;
         candidates[at].candidate_directory_id = other->voter.directory_id;

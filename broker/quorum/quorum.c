@@ -100,10 +100,8 @@ struct quorum *quorum_open(struct env *env, struct log_dir *dir, const struct qu
     quorum->told_epoch = -1;
     quorum->active_epoch = -1;
     for (int32_t i = 0; i < config->voter_count; i++) {
-        quorum->peers[i] = (struct quorum_peer){.voter = config->voters[i],
-                                                .end_offset = -1,
-                                                .last_fetch_ms = -1,
-                                                .last_caught_up_ms = -1};
+        quorum->peers[i] =
+            (struct quorum_peer){.voter = config->voters[i], .seen = quorum_not_seen};
     }
     if (quorum->config.request_timeout_ms <= 0) {
         quorum->config.request_timeout_ms = 2000;

@@ -185,10 +185,10 @@ int64_t quorum_high_watermark(const struct quorum *quorum); /* -1: not known yet
 int64_t quorum_delivered(const struct quorum *quorum);      /* one past the last delivered offset */
 struct log *quorum_log(const struct quorum *quorum);        /* NULL while opening */
 
-/* Fills a DescribeQuorum response for __cluster_metadata-0, memory from `arena`: voters with their
- * log ends and times, as only the leader knows them; elsewhere NOT_LEADER_OR_FOLLOWER with the
- * leader. */
-void quorum_describe(const struct quorum *quorum, int16_t version,
+/* Fills a DescribeQuorum response for __cluster_metadata-0, memory from `arena`: voters and
+ * observers with their log ends and times, as only the leader knows them; elsewhere
+ * NOT_LEADER_OR_FOLLOWER with the leader. */
+void quorum_describe(struct quorum *quorum, int16_t version,
                      struct describe_quorum_response *response, struct arena *arena);
 
 #endif

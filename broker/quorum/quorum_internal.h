@@ -5,7 +5,7 @@
  * EndQuorumEpoch served), lead.c (appending, high watermark, duties of a leader), serve.c (Fetch
  * served), follow.c (Fetch asked), send.c (requests out, answers in), calls.c (requests in, answers
  * out), deliver.c (news upward), store.c (the quorum-state file), batch.c (record batches),
- * describe.c. */
+ * observers.c (who fetches), describe.c. */
 #ifndef BROKER_QUORUM_QUORUM_INTERNAL_H
 #define BROKER_QUORUM_QUORUM_INTERNAL_H
 
@@ -22,7 +22,8 @@ enum {
     QUORUM_STATE_BYTES_MAX = 64 << 10,
     QUORUM_FETCH_BYTES = 1 << 20,
     QUORUM_FETCH_WAIT_MS = 500,
-    QUORUM_BACKOFF_BASE_MS = 50
+    QUORUM_BACKOFF_BASE_MS = 50,
+    QUORUM_OBSERVERS_MAX = 64
 };
 
 /* Keys of the APIs that quorums speak. */
@@ -64,15 +65,27 @@ struct quorum_own_batch {
 
 enum quorum_ballot { BALLOT_OPEN, BALLOT_GRANTED, BALLOT_REFUSED };
 
+/* Who fetches, as its leader sees it; -1: not known. */
+struct quorum_seen {
+    int64_t end_offset;        /* all below it has the one who fetches */
+    int64_t leader_end;        /* of our log, then */
+    int64_t last_fetch_ms;     /* wall */
+    int64_t last_caught_up_ms; /* wall */
+    struct uuid directory_id;  /* as its Fetch says; zero: it does not */
+};
+
+struct quorum_observer {
+    int32_t id;
+    int64_t fetched_at_ms; /* env_now_ms */
+    struct quorum_seen seen;
+};
+
 /* A voter, ourselves among them. */
 struct quorum_peer {
     struct quorum_voter voter;
-    /* As its leader sees it. */
-    int64_t end_offset;        /* -1: not known */
-    int64_t last_fetch_ms;     /* wall */
-    int64_t last_caught_up_ms; /* wall */
-    bool fetched;              /* since the majority was last counted */
-    bool told;                 /* EndQuorumEpoch answered */
+    struct quorum_seen seen; /* as its leader sees it */
+    bool fetched;            /* since the majority was last counted */
+    bool told;               /* EndQuorumEpoch answered */
     /* As one who stands sees it. */
     enum quorum_ballot ballot;
     bool heard_empty; /* it asked for a vote with an empty log */
@@ -125,6 +138,8 @@ struct quorum {
     uint64_t durable_number;
     struct quorum_store store;
     struct quorum_peer peers[QUORUM_VOTERS_MAX];
+    struct quorum_observer observers[QUORUM_OBSERVERS_MAX]; /* of a leader */
+    int32_t observer_count;
     bool proven;              /* may vote and stand: see "A wiped disk" */
     bool won;                 /* a candidate that has its majority; it leads once that is durable */
     bool lost;                /* a candidate that waits before it tries again */
@@ -253,7 +268,17 @@ void quorum_announce_answered(struct quorum *quorum, struct quorum_peer *peer,
 void quorum_renounce_answered(struct quorum *quorum, struct quorum_peer *peer,
                               const void *response);
 /* A voter's Fetch at `offset` is valid: it has all below durably. */
-void quorum_lead_fetched(struct quorum *quorum, struct quorum_peer *peer, int64_t offset);
+void quorum_lead_fetched(struct quorum *quorum, struct quorum_peer *peer, int64_t offset,
+                         const struct uuid *directory_id);
+
+/* observers.c */
+extern const struct quorum_seen quorum_not_seen;
+void quorum_seen_note(const struct quorum *quorum, struct quorum_seen *seen, int64_t offset,
+                      const struct uuid *directory_id);
+/* A valid Fetch of one that is no voter; `id` -1 is not noted. */
+void quorum_observer_fetched(struct quorum *quorum, int32_t id, int64_t offset,
+                             const struct uuid *directory_id);
+void quorum_observers_tidy(struct quorum *quorum); /* forgets the silent */
 
 /* deliver.c */
 void quorum_deliver_init(struct quorum *quorum);

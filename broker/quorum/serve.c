@@ -238,8 +238,11 @@ void quorum_serve_fetch(struct quorum *quorum, struct quorum_waiting *waiting)
         waiting->call->version >= 15 ? request->replica_state.replica_id : request->replica_id;
     list_push(&quorum->parked, &waiting->node);
     struct quorum_peer *peer = quorum_peer_of(quorum, replica_id);
-    if (peer != NULL && replica_id != quorum->config.node_id) {
-        quorum_lead_fetched(quorum, peer, asked->fetch_offset);
+    if (peer == NULL) {
+        quorum_observer_fetched(quorum, replica_id, asked->fetch_offset,
+                                &asked->replica_directory_id);
+    } else if (replica_id != quorum->config.node_id) {
+        quorum_lead_fetched(quorum, peer, asked->fetch_offset, &asked->replica_directory_id);
     }
     reconsider(waiting);
 }

@@ -207,10 +207,10 @@ void quorum_become_leader(struct quorum *quorum)
     quorum->elections = 0;
     for (int32_t i = 0; i < quorum->config.voter_count; i++) {
         struct quorum_peer *peer = &quorum->peers[i];
-        peer->end_offset = -1;
-        peer->last_fetch_ms = peer->last_caught_up_ms = -1;
+        peer->seen = quorum_not_seen;
         peer->fetched = false;
     }
+    quorum->observer_count = 0;
     quorum->deadline_ms =
         env_now_ms(quorum->env) + (int64_t)quorum->config.fetch_timeout_ms * 3 / 2;
     trace_info(env_trace(quorum->env), "quorum: node %" PRId32 " leads epoch %" PRId32,

@@ -53,6 +53,64 @@ static void a_new_cluster_elects_and_replicates(void **state)
     }
 }
 
+typedef __typeof__(((struct describe_quorum_response *)0)->topics.items[0].partitions.items[0])
+    described_partition;
+
+/* The leader's description; its memory is the arena's. */
+static const described_partition *describe(struct arena *arena)
+{
+    struct describe_quorum_response *response = arena_alloc(arena, sizeof *response);
+    struct mate *leader = crew_leader(&crew);
+    assert_non_null(leader);
+    quorum_describe(leader->quorum, 2, response, arena);
+    assert_int_equal(response->topics.items[0].partitions.items[0].error_code, 0);
+    return response->topics.items[0].partitions.items;
+}
+
+static void a_leader_tells_who_fetches(void **state)
+{
+    (void)state;
+    crew_build(&crew, 5, 3, 2);
+    start_all();
+    crew_progress(&crew, 10000);
+    crew_run(&crew, NULL, 2000);
+    struct arena arena = {0};
+    const described_partition *seen = describe(&arena);
+    int64_t end = log_end(quorum_log(crew_leader(&crew)->quorum));
+    assert_int_equal(seen->current_voters.count, 3);
+    assert_int_equal(seen->observers.count, 2);
+    for (int i = 0; i < 5; i++) {
+        const __typeof__(seen->observers.items[0]) *one =
+            i < 3 ? &seen->current_voters.items[i] : &seen->observers.items[i - 3];
+        assert_int_equal(one->log_end_offset, end);
+        assert_false(uuid_is_zero(&one->replica_directory_id));
+        bool leader = one->replica_id == crew_leader(&crew)->id;
+        assert_int_equal(leader, one->last_fetch_timestamp == -1);
+        /* Fetches are parked for half a second. */
+        assert_true(one->last_caught_up_timestamp > env_wall_ms(crew.mates[0].env) - 1000);
+    }
+    assert_int_equal(seen->observers.items[0].replica_id + seen->observers.items[1].replica_id, 9);
+
+    /* One that is gone stays with what it had, for five minutes. */
+    int64_t gone_ms = env_wall_ms(crew.mates[0].env);
+    mate_crash(&crew.mates[4], SIM_KILL);
+    crew_progress(&crew, 10000);
+    crew_run(&crew, NULL, 290000);
+    seen = describe(&arena);
+    assert_int_equal(seen->observers.count, 2);
+    int at = seen->observers.items[0].replica_id == 5 ? 0 : 1;
+    assert_int_equal(seen->observers.items[at].log_end_offset, end);
+    assert_true(seen->observers.items[at].last_fetch_timestamp <= gone_ms);
+    assert_true(seen->observers.items[at].last_caught_up_timestamp <= gone_ms);
+    assert_true(seen->observers.items[1 - at].log_end_offset > end);
+    crew_run(&crew, NULL, 11000);
+    seen = describe(&arena);
+    assert_int_equal(seen->observers.count, 1);
+    assert_int_equal(seen->observers.items[0].replica_id, 4);
+    arena_free(&arena);
+    crew_raze(&crew);
+}
+
 static void a_dead_leader_is_replaced_and_comes_back(void **state)
 {
     (void)state;
@@ -517,6 +575,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_cluster_elects_and_replicates),
+        cmocka_unit_test(a_leader_tells_who_fetches),
         cmocka_unit_test(a_dead_leader_is_replaced_and_comes_back),
         cmocka_unit_test(a_leader_that_stops_well_hands_over_at_once),
         cmocka_unit_test(a_cut_off_leader_resigns_and_a_cut_off_follower_disturbs_nobody),
