@@ -33,7 +33,9 @@ void quorum_follow_fetch(struct quorum *quorum, struct quorum_peer *peer)
     wire_defaults(&wire_fetch_request, &request);
     request.cluster_id = wire_str(quorum->config.cluster_id);
     request.replica_state.replica_id = quorum->config.node_id;
-    request.max_wait_ms = QUORUM_FETCH_WAIT_MS;
+    /* An idle leader must answer before we give it up, however short the operator has made that. */
+    int32_t patience_ms = quorum->config.fetch_timeout_ms / 2;
+    request.max_wait_ms = patience_ms < QUORUM_FETCH_WAIT_MS ? patience_ms : QUORUM_FETCH_WAIT_MS;
     request.max_bytes = QUORUM_FETCH_BYTES;
     request.topics.items = &topic;
     request.topics.count = 1;
