@@ -212,6 +212,7 @@ static void delete_finished(struct task *task)
     log_leave(log);
     if (task->error == ERR_NONE) {
         dir_entry_drop(dir, entry);
+        dir_tidy_checkpoints(dir);
     }
     /* The task hangs on the log no more (task.c), so that the log may go before it. */
     log_drop_memory(log);

@@ -215,6 +215,7 @@ void dir_fail(struct log_dir *dir, enum err error, const struct err_text *text)
     dir_stop_waiting(dir);
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
         if (entry->log != NULL) {
+            log_open_step(entry->log);
             log_fail(entry->log, error, text);
         }
     }

@@ -131,6 +131,9 @@ static void checkpoint_finished(struct task *task)
     dir->total_bytes = t->total_bytes;
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
         struct log *log = entry->log;
+        if (log != NULL) {
+            log_open_step(log);
+        }
         if (log != NULL && (log->cut_wanted || log->delete_checkpoint != 0)) {
             queue_flush_soon(log);
         }
@@ -175,6 +178,11 @@ uint64_t dir_checkpoint(struct log_dir *dir, int mask)
     dir->checkpoint_asked++;
     env_post(dir->env, &dir->checkpoint_post);
     return dir->checkpoint_asked;
+}
+
+void dir_tidy_checkpoints(struct log_dir *dir)
+{
+    dir->checkpoint_tidy = dir_checkpoint(dir, CHECKPOINT_ALL);
 }
 
 /* ---- timers -------------------------------------------------------------------------------------

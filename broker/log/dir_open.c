@@ -284,14 +284,18 @@ static void take_entries(struct log_dir *dir, struct open_task *t)
     for (int i = 0; i < 3; i++) {
         take_checkpoint(dir, &t->checkpoints[i], i);
     }
-    /* Lines of partitions that are gone. */
+    bool tidy = true;
     struct dir_entry *entry = NULL;
     struct dir_entry *next = NULL;
     HASH_ITER(hh, dir->entries, entry, next)
     {
         if (!entry->on_disk) {
             dir_entry_drop(dir, entry);
+            tidy = false;
         }
+    }
+    if (!tidy) {
+        dir_tidy_checkpoints(dir);
     }
 }
 

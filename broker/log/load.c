@@ -158,7 +158,7 @@ static enum err remove_leftovers(struct load *load, struct env_fs *fs)
     return e;
 }
 
-static enum err remove_files(struct load *load, struct env_fs *fs, int64_t base_offset)
+enum err load_remove_segment(struct load *load, struct env_fs *fs, int64_t base_offset)
 {
     enum err e = ERR_NONE;
     for (int i = 0; e == ERR_NONE && segment_suffixes[i] != NULL; i++) {
@@ -193,7 +193,7 @@ static enum err finish_swap(struct load *load, struct env_fs *fs, const char *na
     }
     for (size_t i = 0; e == ERR_NONE && i < load->base_count; i++) {
         if (load->bases[i] >= base && load->bases[i] < facts.end_offset) {
-            e = remove_files(load, fs, load->bases[i]);
+            e = load_remove_segment(load, fs, load->bases[i]);
         }
     }
     if (e == ERR_NONE) {
@@ -221,24 +221,6 @@ static enum err tidy(struct load *load, struct env_fs *fs)
     return e;
 }
 
-/* Segments wholly below the start: a deletion that a crash cut short. */
-static enum err drop_below_start(struct load *load, struct env_fs *fs)
-{
-    size_t drop = 0;
-    while (drop + 1 < load->base_count && load->bases[drop + 1] <= load->start_offset) {
-        drop++;
-    }
-    enum err e = ERR_NONE;
-    for (size_t i = 0; e == ERR_NONE && i < drop; i++) {
-        e = remove_files(load, fs, load->bases[i]);
-    }
-    if (drop > 0) {
-        load->base_count -= drop;
-        memmove(load->bases, load->bases + drop, load->base_count * sizeof *load->bases);
-    }
-    return e;
-}
-
 void load_run(struct task *task, struct env_fs *fs)
 {
     struct load *load = CONTAINER_OF(task, struct load, task);
@@ -252,9 +234,6 @@ void load_run(struct task *task, struct env_fs *fs)
         }
         if (e == ERR_NONE) {
             e = tidy(load, fs);
-        }
-        if (e == ERR_NONE) {
-            e = drop_below_start(load, fs);
         }
     }
     if (e == ERR_NONE) {

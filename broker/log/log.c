@@ -186,8 +186,21 @@ struct log *log_open(struct log_dir *dir, const char *topic, int32_t partition,
     env_post_init(&log->settle_post, settle);
     log->lane = env_lane_open(dir->env, append);
     log->bulk_lane = env_lane_open(dir->env, ENV_WORKER_BULK);
-    task_submit(&load_of(log)->task, log->bulk_lane);
+    log->load_waiting = load_of(log);
+    log_open_step(log);
     return log;
+}
+
+void log_open_step(struct log *log)
+{
+    struct load *load = log->load_waiting;
+    const struct log_dir *dir = log->dir;
+    if (load == NULL ||
+        (!log->entry->on_disk && !dir->failed && dir->checkpoint_done < dir->checkpoint_tidy)) {
+        return;
+    }
+    log->load_waiting = NULL;
+    task_submit(&load->task, log->bulk_lane);
 }
 
 void log_leave(struct log *log)

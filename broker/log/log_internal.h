@@ -179,6 +179,7 @@ struct log {
     void *deleted_ctx;
     void *ctx;
     enum log_state state;
+    struct load *load_waiting; /* for dir->checkpoint_tidy */
     bool failed;
     bool delete_waits; /* for room, to be renamed */
     bool shutting;     /* the closing task has been submitted: no other may follow it */
@@ -234,6 +235,8 @@ struct log {
 };
 
 /* log.c, close.c */
+/* Goes on with an opening that waited for the checkpoints to be tidy. */
+void log_open_step(struct log *log);
 /* Gives its name in the directory free. */
 void log_leave(struct log *log);
 bool log_idle(const struct log *log);
@@ -336,11 +339,13 @@ struct load {
     size_t swap_count;
     size_t swap_capacity;
     bool found_metadata;
-    int64_t producers_from; /* producers hold everything below */
+    int64_t best_snapshot; /* -1 none */
 };
 
 void load_run(struct task *task, struct env_fs *fs);
 void load_release(struct task *task);
+/* All its files but the snapshot, which is judged by its offset. */
+enum err load_remove_segment(struct load *load, struct env_fs *fs, int64_t base_offset);
 /* recover.c: segments, producers and epochs, once the directory is tidy. */
 enum err load_segments(struct load *load, struct env_fs *fs);
 
@@ -405,6 +410,7 @@ struct log_dir {
     bool checkpointing;
     uint64_t checkpoint_asked; /* number of the latest request ... */
     uint64_t checkpoint_done;  /* ... of the latest on disk */
+    uint64_t checkpoint_tidy;  /* the one that drops the lines of partitions that are gone */
     struct env_post checkpoint_post;
     struct env_timer high_watermark_timer;
     struct env_timer recovery_timer;
@@ -423,6 +429,9 @@ struct log_dir {
 
 /* dir_open.c: reads all there is to know, then calls dir->opened. */
 void dir_submit_open(struct log_dir *dir);
+/* The lines of a partition that is gone must not be taken for those of one that is made under its
+ * name: until they are off the disk no partition is made. */
+void dir_tidy_checkpoints(struct log_dir *dir);
 struct dir_entry *dir_entry_of(struct log_dir *dir, const char *topic, int32_t partition);
 void dir_entry_drop(struct log_dir *dir, struct dir_entry *entry);
 void dir_fail(struct log_dir *dir, enum err error, const struct err_text *text);

@@ -97,7 +97,18 @@ enum err producers_rebuild(struct producers *p, struct env_fs *fs, const char *p
     return e;
 }
 
-/* The newest snapshot that is whole and not above `offset`; those above are removed. */
+static bool begins_segment(const struct load *load, int64_t offset)
+{
+    for (size_t i = load->segment_count; i > 0; i--) {
+        if (load->segments[i - 1].base_offset <= offset) {
+            return load->segments[i - 1].base_offset == offset;
+        }
+    }
+    return false;
+}
+
+/* The newest snapshot that is whole and not above what is trusted; those above are removed, and so
+ * are older ones that belong to no segment (each clean stop makes one). */
 static enum err load_producers(struct load *load, struct env_fs *fs, int64_t end_offset,
                                int64_t trusted_offset)
 {
@@ -110,12 +121,14 @@ static enum err load_producers(struct load *load, struct env_fs *fs, int64_t end
             enum err probed = restore_snapshot(&probe, fs, load->path, offset, NULL);
             producers_free(&probe);
             best = probed == ERR_NONE ? offset : -1;
-        } else if (offset > end_offset || offset > trusted_offset) {
+        } else if (offset > end_offset || offset > trusted_offset ||
+                   !begins_segment(load, offset)) {
             char *path = segment_path(load->path, offset, ".snapshot");
             e = file_remove(fs, path, &load->task.text);
             mem_free(path);
         }
     }
+    load->best_snapshot = best;
     if (e == ERR_NONE) {
         size_t count = load->segment_count;
         int64_t *bases = mem_array(count + 1, sizeof *bases);
@@ -476,6 +489,52 @@ static enum err check_end(struct load *load)
     return ERR_CORRUPT;
 }
 
+/* A snapshot is only as good as the batches that follow it: when the newest is older than the last
+ * segment, what retention may remove before the next one is made would be missed. *lacking: there
+ * was no room for it. */
+static enum err renew_snapshot(struct load *load, struct env_fs *fs, bool *lacking)
+{
+    const struct segment_facts *last = &load->segments[load->segment_count - 1];
+    if (load->clean || load->best_snapshot >= last->base_offset ||
+        (load->snapshot_count == 0 && producers_count(&load->producers) == 0)) {
+        return ERR_NONE;
+    }
+    struct bytes content = {0};
+    char *path = segment_path(load->path, load->opened.end_offset, ".snapshot");
+    producers_snapshot(&load->producers, &content);
+    enum err e = file_write(fs, path, content.data, content.size, &load->task.text);
+    if (e == ERR_NONE) {
+        e = env_fs_sync_dir(fs, load->path, &load->task.text);
+    }
+    mem_free(path);
+    bytes_free(&content);
+    *lacking = e == ERR_NO_SPACE;
+    return *lacking ? ERR_NONE : e;
+}
+
+/* Segments wholly below the start: a deletion that a crash cut short. Their producers are known by
+ * now. */
+static enum err drop_below_start(struct load *load, struct env_fs *fs)
+{
+    bool lacking = false;
+    size_t drop = 0;
+    if (load->segment_count == 0) {
+        return ERR_NONE;
+    }
+    enum err e = renew_snapshot(load, fs, &lacking);
+    while (!lacking && drop + 1 < load->segment_count &&
+           load->segments[drop + 1].base_offset <= load->start_offset) {
+        drop++;
+    }
+    for (size_t i = 0; e == ERR_NONE && i < drop; i++) {
+        e = load_remove_segment(load, fs, load->segments[i].base_offset);
+        index_free(&load->segments[i].index);
+    }
+    load->segment_count -= drop;
+    memmove(load->segments, load->segments + drop, load->segment_count * sizeof *load->segments);
+    return e;
+}
+
 enum err load_segments(struct load *load, struct env_fs *fs)
 {
     size_t check_from = first_to_check(load);
@@ -507,6 +566,9 @@ enum err load_segments(struct load *load, struct env_fs *fs)
         (void)epochs_truncate_end(&load->epochs, load->opened.end_offset);
         (void)epochs_truncate_start(&load->epochs, load->opened.start_offset);
         e = load_producers(load, fs, load->opened.end_offset, trusted);
+    }
+    if (e == ERR_NONE) {
+        e = drop_below_start(load, fs);
     }
     if (e == ERR_NONE && !load->clean && !load->opened.created) {
         e = env_fs_sync_dir(fs, load->path, &load->task.text);

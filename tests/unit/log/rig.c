@@ -267,6 +267,40 @@ bool rig_close_dir(struct rig *r)
     return true;
 }
 
+static void on_deleted(void *ctx, enum err error)
+{
+    struct rig *r = ctx;
+    r->error = error;
+    r->answered = true;
+    r->deleted = error == ERR_NONE;
+    r->log = NULL;
+}
+
+void rig_forget(struct rig *r)
+{
+    batches_free(&r->model);
+    batches_free(&r->ever);
+    memset(r->next_sequence, 0, sizeof r->next_sequence);
+    r->start = 0;
+    r->start_kept = 0;
+    r->durable = 0;
+}
+
+bool rig_delete(struct rig *r)
+{
+    r->answered = false;
+    r->deleting = true;
+    r->durable = log_durable_end(r->log);
+    r->start = log_start(r->log);
+    r->ready = false;
+    log_delete(r->log, on_deleted, r);
+    if (!wait_answer(r)) {
+        return false;
+    }
+    rig_forget(r);
+    return true;
+}
+
 /* ---- appending and cutting ---- */
 
 static struct buf *build(struct rig *r, int records, size_t value_bytes, int producer,
@@ -502,6 +536,7 @@ bool rig_check(struct rig *r)
     assert_int_equal(end, log_assigned_end(r->log));
     assert_int_equal(end, log_durable_end(r->log));
     assert_true(log_start(r->log) <= r->start || r->start == end);
+    assert_true(log_start(r->log) >= r->start_kept);
     if (end < r->durable) {
         print_message("the log ends at %lld, %lld was durable\n", (long long)end,
                       (long long)r->durable);
@@ -517,9 +552,17 @@ bool rig_check(struct rig *r)
         }
     }
     if (done) {
-        /* What is below the start is gone by right. */
+        /* What is below the start is gone by right, though its producers are remembered. */
+        struct rig_batches model = {0};
+        for (size_t i = 0; i < r->model.count && r->model.items[i].last < log_start(r->log); i++) {
+            batches_add(&model, &r->model.items[i]);
+        }
+        for (size_t i = 0; i < seen.count; i++) {
+            batches_add(&model, &seen.items[i]);
+        }
+        batches_free(&seen);
         batches_free(&r->model);
-        r->model = seen;
+        r->model = model;
         learn_sequences(r);
         r->durable = end;
         r->unchecked = false;

@@ -40,7 +40,10 @@ struct rig {
     int32_t epoch;
     int32_t next_sequence[RIG_PRODUCERS];
     int64_t start;
-    int64_t durable; /* the durable end at the moment of a crash */
+    int64_t durable;    /* the durable end at the moment of a crash */
+    int64_t start_kept; /* a crash may not bring the start back below this */
+    bool deleting;      /* log_delete was called ... */
+    bool deleted;       /* ... and has answered */
     bool crashed;
     bool ready;     /* the log is open ... */
     bool unchecked; /* ... but what a crash left was not yet taken into the model */
@@ -63,7 +66,7 @@ void rig_free(struct rig *r);
 bool rig_open_dir(struct rig *r); /* formats when needed */
 bool rig_open_log(struct rig *r);
 bool rig_open(struct rig *r);
-bool rig_close(struct rig *r); /* log and directory, cleanly */
+bool rig_close(struct rig *r);     /* log and directory, cleanly */
 bool rig_close_dir(struct rig *r); /* after a log that could not be closed */
 bool rig_wait_durable(struct rig *r);
 bool rig_wait_written(struct rig *r);
@@ -89,6 +92,12 @@ void rig_crash_at(struct rig *r, uint64_t k, enum sim_crash how);
 bool rig_check(struct rig *r);
 /* The same without a crash in between: every byte. */
 bool rig_check_exact(struct rig *r);
+/* Deletes the log; a new topic of that name may be opened after it. */
+bool rig_delete(struct rig *r);
+void rig_forget(struct rig *r); /* all that was appended */
+/* After a clean close: every file of the partition's directory is what FORMAT.md says, and the
+ * indexes agree with the segments. */
+void rig_check_files(struct rig *r);
 struct buf *rig_read(struct rig *r, int64_t offset, uint32_t max_bytes, int64_t *next_offset);
 
 #endif
