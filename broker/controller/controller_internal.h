@@ -138,7 +138,6 @@ size_t leaders_leave(struct controller *controller, int32_t broker_id, struct re
 /* Adds changes for every partition without leader that `broker_id`, now back, can lead. */
 size_t leaders_return(struct controller *controller, int32_t broker_id,
                       struct record_list *records);
-bool leads_any(const struct image *image, int32_t broker_id);
 
 /* placement.c */
 struct placement {

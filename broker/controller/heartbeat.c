@@ -183,12 +183,12 @@ static enum state next_state(struct controller *controller, const struct image_b
         return !request->want_fence && caught_up ? UNFENCED : FENCED;
     }
     if (broker->in_controlled_shutdown) {
-        bool free_to_go = !leads_any(controller->image, broker->id) &&
+        bool free_to_go = !image_leads_any(controller->image, broker->id) &&
                           session->controlled_shutdown_offset <= lowest_active_offset(controller);
         return free_to_go ? SHUTDOWN_NOW : CONTROLLED_SHUTDOWN;
     }
     if (request->want_shut_down) {
-        bool at_once = request->want_fence || !leads_any(controller->image, broker->id);
+        bool at_once = request->want_fence || !image_leads_any(controller->image, broker->id);
         return at_once ? SHUTDOWN_NOW : CONTROLLED_SHUTDOWN;
     }
     return request->want_fence ? FENCED : UNFENCED;

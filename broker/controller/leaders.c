@@ -35,15 +35,10 @@ static void visit(struct walk *walk, const struct image_topic *topic,
     arena_free(&arena);
 }
 
-static bool leave_topic(void *ctx, const struct image_topic *topic)
+static bool visit_partition(void *ctx, const struct image_topic *topic,
+                            const struct image_partition *partition)
 {
-    struct walk *walk = ctx;
-    for (int32_t i = 0; i < topic->partition_count; i++) {
-        const struct image_partition *partition = topic->partitions[i];
-        if (partition != NULL && ids_hold(partition->isr, walk->leaving)) {
-            visit(walk, topic, partition);
-        }
-    }
+    visit(ctx, topic, partition);
     return true;
 }
 
@@ -51,48 +46,14 @@ size_t leaders_leave(struct controller *controller, int32_t broker_id, struct re
 {
     ASSERT(broker_id >= 0);
     struct walk walk = {controller, broker_id, NOBODY, records, 0};
-    image_each_topic(controller->image, leave_topic, &walk);
+    image_each_isr_partition(controller->image, broker_id, visit_partition, &walk);
     return walk.changed;
-}
-
-static bool return_topic(void *ctx, const struct image_topic *topic)
-{
-    struct walk *walk = ctx;
-    for (int32_t i = 0; i < topic->partition_count; i++) {
-        const struct image_partition *partition = topic->partitions[i];
-        if (partition != NULL && partition->leader == NOBODY) {
-            visit(walk, topic, partition);
-        }
-    }
-    return true;
 }
 
 size_t leaders_return(struct controller *controller, int32_t broker_id, struct record_list *records)
 {
     ASSERT(broker_id >= 0);
     struct walk walk = {controller, NOBODY, broker_id, records, 0};
-    image_each_topic(controller->image, return_topic, &walk);
+    image_each_leaderless(controller->image, visit_partition, &walk);
     return walk.changed;
-}
-
-struct lead_search {
-    int32_t broker_id;
-    bool found;
-};
-
-static bool search_topic(void *ctx, const struct image_topic *topic)
-{
-    struct lead_search *search = ctx;
-    for (int32_t i = 0; i < topic->partition_count && !search->found; i++) {
-        const struct image_partition *partition = topic->partitions[i];
-        search->found = partition != NULL && partition->leader == search->broker_id;
-    }
-    return !search->found;
-}
-
-bool leads_any(const struct image *image, int32_t broker_id)
-{
-    struct lead_search search = {broker_id, false};
-    image_each_topic(image, search_topic, &search);
-    return search.found;
 }

@@ -53,7 +53,10 @@ enum err apply_remove_topic(struct apply_ctx *ctx, const void *msg)
     }
     char *name = mem_strdup(topic->name);
     for (int32_t i = 0; i < topic->partition_count; i++) {
-        image->partition_count -= topic->partitions[i] != NULL;
+        if (topic->partitions[i] != NULL) {
+            image->partition_count--;
+            members_changed(image, &topic->id, topic->partitions[i], NULL);
+        }
     }
     delta_topic_deleted(ctx->delta, &record->topic_id, name);
     pmap_remove(&image->topics, KEY_UUID(&record->topic_id));

@@ -28,6 +28,7 @@ struct image *image_clone(const struct image *image)
     clone->controllers = pmap_clone(&image->controllers);
     clone->configs = pmap_clone(&image->configs);
     clone->features = pmap_clone(&image->features);
+    clone->members = pmap_clone(&image->members);
     clone->pending = NULL;
     clone->pending_count = 0;
     clone->pending_capacity = 0;
@@ -51,6 +52,7 @@ void image_free(struct image *image)
     pmap_clear(&image->controllers);
     pmap_clear(&image->configs);
     pmap_clear(&image->features);
+    pmap_clear(&image->members);
     for (size_t i = 0; i < image->pending_count; i++) {
         buf_unref(image->pending[i].record);
     }

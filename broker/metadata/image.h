@@ -183,6 +183,16 @@ void image_each_configs(const struct image *image,
 void image_each_feature(const struct image *image,
                         bool (*each)(void *ctx, const struct image_feature *feature), void *ctx);
 
+/* What a broker holds: the cost is in proportion to what is yielded, whatever else the cluster
+ * holds. By topic id, then partition. */
+typedef bool image_partition_fn(void *ctx, const struct image_topic *topic,
+                                const struct image_partition *partition);
+/* The partitions that have it in their ISR. */
+void image_each_isr_partition(const struct image *image, int32_t broker_id,
+                              image_partition_fn *each, void *ctx);
+void image_each_leaderless(const struct image *image, image_partition_fn *each, void *ctx);
+bool image_leads_any(const struct image *image, int32_t broker_id);
+
 /* ---- what changed -----------------------------------------------------------------------------
  */
 

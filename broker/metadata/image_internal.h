@@ -65,6 +65,7 @@ struct image {
     struct pmap controllers;
     struct pmap configs;
     struct pmap features;
+    struct pmap members; /* members.c */
     int64_t next_producer_id;
     size_t partition_count;
     int64_t offset;
@@ -113,6 +114,10 @@ struct topic_node *topic_own(struct image *image, const struct uuid *id);
 /* Takes over the reference; grows the array. */
 void topic_set_partition(struct image *image, struct topic_node *topic,
                          const struct image_partition *partition);
+
+/* members.c: a partition was created (`before` NULL), changed, or is about to go (`after` NULL). */
+void members_changed(struct image *image, const struct uuid *topic_id,
+                     const struct image_partition *before, const struct image_partition *after);
 
 struct configs_node *configs_new(enum image_resource type, const char *name, size_t size);
 struct configs_node *configs_own(struct image *image, enum image_resource type, const char *name,

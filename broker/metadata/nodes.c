@@ -186,6 +186,7 @@ void topic_set_partition(struct image *image, struct topic_node *topic,
     if (topic->partitions[at] == NULL) {
         image->partition_count++;
     }
+    members_changed(image, &topic->pub.id, topic->partitions[at], partition);
     partition_unref(topic->partitions[at]);
     topic->partitions[at] = partition;
 }

@@ -1,6 +1,9 @@
 #include "tests/unit/controller/rig.h"
 
 #include "tests/unit/metadata/records.h"
+#include "tests/unit/metadata/scan.h"
+
+enum { RIG_BROKERS = 8 };
 
 static enum err append(void *ctx, int32_t epoch, const struct controller_record *records,
                        size_t count, int64_t *last_offset, struct err_text *text)
@@ -54,6 +57,8 @@ void rig_commit(struct rig *rig)
         }
     }
     rig_turn(rig);
+    assert_null(scan_differs(controller_image(rig->controller), RIG_BROKERS));
+    assert_null(scan_differs(controller_committed_image(rig->controller), RIG_BROKERS));
 }
 
 void rig_start(struct rig *rig, const struct controller_config *config, bool active)
