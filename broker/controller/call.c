@@ -8,12 +8,14 @@
 
 #define NOT_ACTIVE "this node is not the active controller"
 
+enum { ALTER_CONFIGS = 44 };
+
 static const struct controller_api apis[] = {
     {19, "CreateTopics", false, create_topics_handle, create_topics_refuse},
     {20, "DeleteTopics", false, delete_topics_handle, delete_topics_refuse},
     {37, "CreatePartitions", false, create_partitions_handle, create_partitions_refuse},
     {43, "ElectLeaders", false, elect_leaders_handle, elect_leaders_refuse},
-    {44, "IncrementalAlterConfigs", false, incremental_alter_configs_handle,
+    {ALTER_CONFIGS, "IncrementalAlterConfigs", false, incremental_alter_configs_handle,
      incremental_alter_configs_refuse},
     {56, "AlterPartition", true, alter_partition_handle, alter_partition_refuse},
     {62, "BrokerRegistration", true, broker_registration_handle, broker_registration_refuse},
@@ -90,6 +92,9 @@ void controller_submit(struct controller *controller, struct controller_call *ca
     record_list_free(&records);
     if (!going) {
         return;
+    }
+    if (call->api_key == ALTER_CONFIGS) {
+        leaders_seek(controller); /* unclean.leader.election.enable may have come to hold */
     }
     call->wait_offset = controller->appended_offset;
     if (list_empty(&controller->appended)) {

@@ -11,6 +11,7 @@
  * Kafka's PartitionChangeBuilder has the same rules. */
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "broker/controller/controller_internal.h"
 #include "common/wire/messages.h"
@@ -31,14 +32,19 @@ bool ids_hold(struct image_ids ids, int32_t id)
     return false;
 }
 
-bool unclean_allowed(const struct image *image, const struct image_topic *topic)
+bool unclean_allowed(const struct controller *controller, const struct image_topic *topic)
 {
     static const char key[] = "unclean.leader.election.enable";
+    const struct controller_settings_hooks *hooks = &controller->config.settings;
+    const struct image *image = controller->image;
     const char *value = image_config_value(image, IMAGE_RESOURCE_TOPIC, topic->name, key);
     if (value == NULL) {
         value = image_config_value(image, IMAGE_RESOURCE_BROKER, "", key);
     }
-    return value != NULL && strcmp(value, "true") == 0;
+    if (value == NULL && hooks->default_value != NULL) {
+        value = hooks->default_value(hooks->ctx, IMAGE_RESOURCE_TOPIC, key);
+    }
+    return value != NULL && strcasecmp(value, "true") == 0;
 }
 
 struct partition_change partition_change_of(struct controller *controller,

@@ -169,7 +169,8 @@ void controller_activate(struct controller *controller, int32_t epoch)
     bootstrap_records(controller, &records);
     bool going = records.count == 0 || controller_append(controller, &records, true) == ERR_NONE;
     record_list_free(&records);
-    if (going) {
+    /* Whoever decided before us may have stopped between a broker's return and what follows. */
+    if (going && leaders_seek(controller)) {
         sessions_begin(controller);
     }
 }

@@ -128,7 +128,7 @@ struct partition_change partition_change_of(struct controller *controller,
 bool partition_change_add(struct partition_change *change, struct record_list *records,
                           struct image_partition *after);
 bool broker_active(const struct image *image, int32_t broker_id);
-bool unclean_allowed(const struct image *image, const struct image_topic *topic);
+bool unclean_allowed(const struct controller *controller, const struct image_topic *topic);
 bool ids_hold(struct image_ids ids, int32_t id);
 
 /* leaders.c */
@@ -138,6 +138,9 @@ size_t leaders_leave(struct controller *controller, int32_t broker_id, struct re
 /* Adds changes for every partition without leader that `broker_id`, now back, can lead. */
 size_t leaders_return(struct controller *controller, int32_t broker_id,
                       struct record_list *records);
+/* Appends changes for every partition without leader that somebody can lead as things are. False
+ * when leadership had to be given up. */
+bool leaders_seek(struct controller *controller);
 
 /* placement.c */
 struct placement {

@@ -297,6 +297,9 @@ void broker_heartbeat_handle(struct controller *controller, struct controller_ca
     session->metadata_offset = request->current_metadata_offset;
     if (next != now && !(now == FENCED && next == SHUTDOWN_NOW)) {
         enter(controller, broker, next, records);
+    } else if (next == CONTROLLED_SHUTDOWN && image_leads_any(controller->image, broker->id)) {
+        leaders_leave(controller, broker->id,
+                      records); /* an earlier controller did not get to it */
     }
     if (next == CONTROLLED_SHUTDOWN && session->controlled_shutdown_offset < 0) {
         session->controlled_shutdown_offset =

@@ -13,11 +13,11 @@ struct walk {
 static void visit(struct walk *walk, const struct image_topic *topic,
                   const struct image_partition *partition)
 {
-    ASSERT(walk->leaving != walk->returning);
+    ASSERT(walk->leaving == NOBODY || walk->returning == NOBODY);
     struct partition_change change = partition_change_of(walk->controller, topic, partition);
     change.leaving = walk->leaving;
     change.returning = walk->returning;
-    if (unclean_allowed(walk->controller->image, topic)) {
+    if (unclean_allowed(walk->controller, topic)) {
         change.election = ELECT_UNCLEAN;
     }
     struct arena arena = {0};
@@ -56,4 +56,23 @@ size_t leaders_return(struct controller *controller, int32_t broker_id, struct r
     struct walk walk = {controller, NOBODY, broker_id, records, 0};
     image_each_leaderless(controller->image, visit_partition, &walk);
     return walk.changed;
+}
+
+bool leaders_seek(struct controller *controller)
+{
+    ASSERT(controller->epoch != -1);
+    struct record_list records = {0};
+    struct walk walk = {controller, NOBODY, NOBODY, &records, 0};
+    image_each_leaderless(controller->image, visit_partition, &walk);
+    bool going = true;
+    if (walk.changed > 0) {
+        trace_info(
+            controller_trace(controller),
+            "controller: %zu partitions without a leader get one: a replica that may lead is "
+            "alive",
+            walk.changed);
+        going = controller_append(controller, &records, false) == ERR_NONE;
+    }
+    record_list_free(&records);
+    return going;
 }

@@ -29,6 +29,18 @@ static enum err append(void *ctx, int32_t epoch, const struct controller_record 
     return ERR_NONE;
 }
 
+void rig_inherit(struct rig *rig, struct record_list *records)
+{
+    assert_false(controller_active(rig->controller));
+    struct rig_batch *batch = MEM_PUSH(rig->batches, rig->count, rig->capacity);
+    batch->bytes = batch_of(records, rig->next_offset, rig->epoch, false);
+    rig->next_offset += (int64_t)records->count;
+    batch->last_offset = rig->next_offset - 1;
+    batch->records = records->count;
+    record_list_free(records);
+    rig_commit(rig);
+}
+
 static int64_t next_offset(void *ctx)
 {
     return ((struct rig *)ctx)->next_offset;

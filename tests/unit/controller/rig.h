@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "broker/controller/controller.h"
+#include "broker/metadata/record.h"
 #include "common/base/mem.h"
 #include "common/wire/kafka_error.h"
 #include "common/wire/messages.h"
@@ -41,7 +42,9 @@ struct rig {
 void rig_start(struct rig *rig, const struct controller_config *config, bool active);
 void rig_stop(struct rig *rig);
 void rig_commit(struct rig *rig); /* everything appended so far */
-void rig_turn(struct rig *rig);   /* lets posts and due timers run */
+/* What an earlier controller left, while ours is not active; committed. Frees the list. */
+void rig_inherit(struct rig *rig, struct record_list *records);
+void rig_turn(struct rig *rig); /* lets posts and due timers run */
 
 struct rig_call {
     struct controller_call call;

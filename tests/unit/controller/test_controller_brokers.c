@@ -1,6 +1,8 @@
 /* Brokers: registration, sessions, fencing, leaders that move, a controlled stop. */
 #include "tests/unit/controller/rig.h"
 
+#include "tests/unit/metadata/records.h"
+
 static const struct image *image_of(const struct rig *rig)
 {
     return controller_committed_image(rig->controller);
@@ -234,6 +236,160 @@ static void a_broker_with_very_many_partitions_goes_and_comes_back(void **state)
     rig_stop(&rig);
 }
 
+/* DESIGN: whatever a broker led, its next life does not lead it in the same epoch, and the records
+ * that see to it come before the one that registers it. */
+static void no_leader_keeps_its_epoch_across_a_restart(void **state)
+{
+    (void)state;
+    struct controller_config config = controller_config_default();
+    config.node_id = 1; /* 1's own controller: it need not wait for its session to end */
+    snprintf(config.cluster_id, sizeof config.cluster_id, "cluster");
+    static const struct {
+        int32_t replicas[2];
+        int32_t count;
+        bool fenced_before;
+        int32_t leader; /* while it is away */
+    } cases[] = {
+        {{1, 2}, 2, false, 2}, {{1, 2}, 2, true, 2}, {{1, 2}, 1, false, -1}, {{1, 2}, 1, true, -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig rig;
+        rig_start(&rig, &config, true);
+        int64_t one = rig_broker(&rig, 1, NULL);
+        rig_broker(&rig, 2, NULL);
+        int32_t replicas[] = {cases[i].replicas[0], cases[i].replicas[1]};
+        rig_create_on(&rig, "a", 1, replicas, cases[i].count);
+        int32_t led_in = partition_of(&rig, "a")->leader_epoch;
+        assert_int_equal(partition_of(&rig, "a")->leader, 1);
+        if (cases[i].fenced_before) {
+            assert_int_equal(rig_heartbeat(&rig, 1, one, true, false, NULL), 0);
+        }
+        int64_t again = -1;
+        assert_int_equal(rig_register(&rig, 1, NULL, 9999, &again), 0);
+        assert_int_equal(again, rig.next_offset - 1);
+        assert_int_equal(partition_of(&rig, "a")->leader, cases[i].leader);
+        assert_true(partition_of(&rig, "a")->leader_epoch > led_in);
+        assert_int_equal(partition_of(&rig, "a")->isr.count, 1);
+        assert_int_equal(partition_of(&rig, "a")->isr.ids[0], cases[i].count == 2 ? 2 : 1);
+        assert_int_equal(rig_heartbeat(&rig, 1, again, false, false, NULL), 0);
+        assert_int_equal(partition_of(&rig, "a")->leader, cases[i].count == 2 ? 2 : 1);
+        rig_stop(&rig);
+    }
+}
+
+static void a_stop_waits_for_nobody_when_nobody_can_take_over(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, NULL, true);
+    int64_t one = rig_broker(&rig, 1, NULL);
+    int64_t two = rig_broker(&rig, 2, NULL);
+    int32_t replicas[] = {1};
+    rig_create_on(&rig, "a", 1, replicas, 1);
+    struct broker_heartbeat_response answer;
+    /* 2 leads nothing: it may go at once */
+    assert_int_equal(rig_heartbeat(&rig, 2, two, false, true, &answer), 0);
+    assert_true(answer.should_shut_down);
+    assert_true(answer.is_fenced);
+    assert_int_equal(rig_heartbeat(&rig, 1, one, false, true, &answer), 0);
+    assert_false(answer.should_shut_down);
+    assert_int_equal(partition_of(&rig, "a")->leader, -1);
+    assert_int_equal(partition_of(&rig, "a")->isr.count, 1);
+    assert_int_equal(rig_heartbeat(&rig, 1, one, false, true, &answer), 0);
+    assert_true(answer.should_shut_down);
+    /* fenced by now: asking again is granted again */
+    assert_int_equal(rig_heartbeat(&rig, 1, one, false, true, &answer), 0);
+    assert_true(answer.should_shut_down);
+    rig_stop(&rig);
+}
+
+/* A large change is made in several batches, and a controller may die between two. */
+static void what_an_earlier_controller_left_half_done_is_finished(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, NULL, true);
+    int64_t one = rig_broker(&rig, 1, NULL);
+    rig_broker(&rig, 2, NULL);
+    int32_t replicas[] = {1, 2};
+    rig_create_on(&rig, "a", 1, replicas, 2);
+    rig_create_on(&rig, "b", 1, replicas, 2);
+    controller_deactivate(rig.controller);
+    struct record_list records = {0};
+    put_leader(&records, image_topic_by_name(image_of(&rig), "b")->id, 0, -1);
+    struct broker_registration_change_record stops;
+    wire_defaults(&wire_broker_registration_change_record, &stops);
+    stops.broker_id = 1;
+    stops.broker_epoch = one;
+    stops.in_controlled_shutdown = 1;
+    record_list_add(&records, RECORD_BROKER_REGISTRATION_CHANGE, 1, &stops);
+    rig_inherit(&rig, &records);
+    rig.epoch = 2;
+    controller_activate(rig.controller, 2);
+    rig_commit(&rig);
+    assert_int_equal(partition_of(&rig, "b")->leader, 2); /* 1 is about to stop */
+    assert_int_equal(partition_of(&rig, "a")->leader, 1);
+    struct broker_heartbeat_response answer;
+    assert_int_equal(rig_heartbeat(&rig, 1, one, false, true, &answer), 0);
+    assert_int_equal(partition_of(&rig, "a")->leader, 2);
+    assert_int_equal(partition_of(&rig, "a")->isr.count, 1);
+    assert_false(answer.should_shut_down);
+    rig_stop(&rig);
+}
+
+static void unclean_election_may_be_allowed_afterwards(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, NULL, true);
+    int64_t one = rig_broker(&rig, 1, NULL);
+    rig_broker(&rig, 2, NULL);
+    int32_t replicas[] = {1, 2};
+    rig_create_on(&rig, "a", 1, replicas, 2);
+    rig_create_on(&rig, "b", 1, replicas, 2);
+    int64_t two = image_broker(image_of(&rig), 2)->epoch;
+    assert_int_equal(rig_heartbeat(&rig, 2, two, true, false, NULL), 0);
+    assert_int_equal(rig_heartbeat(&rig, 2, two, false, false, NULL), 0);
+    assert_int_equal(rig_heartbeat(&rig, 1, one, true, false, NULL), 0);
+    assert_int_equal(partition_of(&rig, "a")->leader, -1);
+    rig_configure(&rig, 2, "a", "unclean.leader.election.enable", "TRUE");
+    assert_int_equal(partition_of(&rig, "a")->leader, 2);
+    assert_int_equal(partition_of(&rig, "a")->recovery, IMAGE_RECOVERING);
+    assert_int_equal(partition_of(&rig, "b")->leader, -1);
+    rig_stop(&rig);
+}
+
+static const char *always_true(void *ctx, enum image_resource type, const char *key)
+{
+    (void)ctx;
+    return type == IMAGE_RESOURCE_TOPIC && strcmp(key, "unclean.leader.election.enable") == 0
+               ? "true"
+               : NULL;
+}
+
+static void unclean_election_may_be_the_brokers_own_setting(void **state)
+{
+    (void)state;
+    struct controller_config config = controller_config_default();
+    config.node_id = 100;
+    config.settings.default_value = always_true;
+    snprintf(config.cluster_id, sizeof config.cluster_id, "cluster");
+    struct rig rig;
+    rig_start(&rig, &config, true);
+    int64_t one = rig_broker(&rig, 1, NULL);
+    rig_broker(&rig, 2, NULL);
+    int32_t alone[] = {1, 2};
+    rig_create_on(&rig, "a", 1, alone, 2);
+    rig_create_on(&rig, "b", 1, alone, 2);
+    rig_configure(&rig, 2, "b", "unclean.leader.election.enable", "false");
+    int64_t two = image_broker(image_of(&rig), 2)->epoch;
+    assert_int_equal(rig_heartbeat(&rig, 2, two, true, false, NULL), 0);
+    assert_int_equal(rig_heartbeat(&rig, 2, two, false, false, NULL), 0);
+    assert_int_equal(rig_heartbeat(&rig, 1, one, true, false, NULL), 0);
+    assert_int_equal(partition_of(&rig, "a")->leader, 2);
+    assert_int_equal(partition_of(&rig, "b")->leader, -1);
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +402,11 @@ int main(void)
         cmocka_unit_test(a_controlled_stop_moves_leaders_first),
         cmocka_unit_test(unclean_election_happens_where_it_is_allowed),
         cmocka_unit_test(a_broker_with_very_many_partitions_goes_and_comes_back),
+        cmocka_unit_test(no_leader_keeps_its_epoch_across_a_restart),
+        cmocka_unit_test(a_stop_waits_for_nobody_when_nobody_can_take_over),
+        cmocka_unit_test(what_an_earlier_controller_left_half_done_is_finished),
+        cmocka_unit_test(unclean_election_may_be_allowed_afterwards),
+        cmocka_unit_test(unclean_election_may_be_the_brokers_own_setting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,7 +129,7 @@ static void a_walk_may_be_ended(void **state)
     struct image *image = image_new();
     struct record_list records = {0};
     const int32_t one = 1;
-    for (uint64_t t = 0; t < 2; t++) {
+    for (uint64_t t = 0; t < 3; t++) {
         put_topic(&records, names[t], uuid_from_number(1000 + t));
         for (int32_t p = 0; p < 2; p++) {
             put_partition(&records, uuid_from_number(1000 + t), p, 1, &one, 1);
