@@ -173,7 +173,19 @@ void call_send(struct call *call, struct cluster_target target, int64_t timeout_
 
 /* ---- routes ---- */
 
-static void learn_topic(struct route *route, const struct metadata_response_topic *topic)
+/* What is known of that topic; NULL when nothing is. */
+static const struct route *route_by_id(const struct route *routes, int count, struct uuid id)
+{
+    for (int i = 0; i < count; i++) {
+        if (uuid_equal(&routes[i].id, &id)) {
+            return &routes[i];
+        }
+    }
+    return NULL;
+}
+
+static void learn_topic(struct route *route, const struct metadata_response_topic *topic,
+                        const struct route *before)
 {
     *route = (struct route){.id = topic->topic_id};
     if (topic->name.size > 0 && (size_t)topic->name.size < sizeof route->name) {
@@ -185,7 +197,10 @@ static void learn_topic(struct route *route, const struct metadata_response_topi
     for (int32_t i = 0; i < topic->partitions.count; i++) {
         const struct metadata_response_partition *partition = &topic->partitions.items[i];
         if (partition->partition_index >= 0 && partition->partition_index < ROUTE_PARTITIONS_MAX) {
-            route->leaders[partition->partition_index] = partition->leader_id;
+            int32_t at = partition->partition_index;
+            bool old = before != NULL && before->epochs[at] > partition->leader_epoch;
+            route->leaders[at] = old ? before->leaders[at] : partition->leader_id;
+            route->epochs[at] = old ? before->epochs[at] : partition->leader_epoch;
             route->partitions++;
         }
     }
@@ -200,12 +215,22 @@ static void on_metadata(struct call *call, const struct client_answer *answer)
         return;
     }
     const struct metadata_response *response = answer->response;
+    struct route *before = mem_dup(c->routes, sizeof c->routes);
+    int before_count = c->route_count;
     c->route_count = 0;
     for (int32_t i = 0; i < response->topics.count && c->route_count < ROUTES_MAX; i++) {
         if (response->topics.items[i].error_code == 0) {
-            learn_topic(&c->routes[c->route_count++], &response->topics.items[i]);
+            const struct metadata_response_topic *topic = &response->topics.items[i];
+            learn_topic(&c->routes[c->route_count++], topic,
+                        route_by_id(before, before_count, topic->topic_id));
         }
     }
+    for (int i = 0; i < before_count && c->route_count < ROUTES_MAX; i++) {
+        if (route_by_id(c->routes, c->route_count, before[i].id) == NULL) {
+            c->routes[c->route_count++] = before[i]; /* deleted, or not known there yet */
+        }
+    }
+    mem_free(before);
 }
 
 static void on_reroute(struct env_timer *timer)

@@ -46,9 +46,11 @@ struct route {
     struct uuid id;
     int32_t partitions;
     int32_t leaders[ROUTE_PARTITIONS_MAX]; /* -1 none */
+    int32_t epochs[ROUTE_PARTITIONS_MAX];
 };
 
-/* NULL while not known; asks for it then. */
+/* Never goes back to the leader of an older epoch, whatever a broker says whose metadata is old
+ * (KIP-320). NULL while not known; asks for it then. */
 const struct route *caller_route(struct caller *c, const char *topic);
 /* What is known may be wrong: asks again. */
 void caller_reroute(struct caller *c);

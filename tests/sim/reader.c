@@ -199,7 +199,18 @@ static void add_part(struct reader *r, struct call *call, int part, const struct
     r->high[part] = ledger_high(r->actor.universe->ledger, part);
 }
 
-/* Of one leader everything; an auditor leaves out what it has seen to the goal. */
+/* An auditor has its goal; and in a cluster, once nothing new comes, nobody may wait at a leader
+ * who has no more while another has. */
+static bool seen_enough(const struct reader *r, int part)
+{
+    const struct universe *u = r->actor.universe;
+    bool over = u->server_count > 1 && u->written;
+    return (r->audit && r->at[part] >= r->goal[part]) ||
+           (over && r->at[part] >= ledger_high(u->ledger, part));
+}
+
+/* Of one leader everything, whose turn chance decides; an auditor leaves out what it has seen to
+ * the goal. */
 static void fetch(struct reader *r)
 {
     struct universe *u = r->actor.universe;
@@ -214,14 +225,16 @@ static void fetch(struct reader *r)
     for (int i = 0; i < TOPICS_MAX + 1; i++) {
         wire_struct_defaults(&wire_struct_fetch_request_topic, &body->topics.items[i]);
     }
-    for (int part = 0; part < count; part++) {
+    int first = u->server_count > 1 ? (int)universe_below(u, count) : 0;
+    for (int i = 0; i < count; i++) {
+        int part = (first + i) % count;
         int32_t partition = 0;
         const struct topic_plan *plan = universe_topic_of(u, part, &partition);
         const struct route *route = caller_route(r->actor.caller, plan->name);
         int32_t leads = route != NULL ? route->leaders[partition] : -1;
         if (leads < 0) {
             caller_reroute(r->actor.caller);
-        } else if ((leader < 0 || leads == leader) && !(r->audit && r->at[part] >= r->goal[part]) &&
+        } else if ((leader < 0 || leads == leader) && !seen_enough(r, part) &&
                    (count < 2 || part != from || universe_chance(u, 50))) {
             leader = leads;
             add_part(r, call, part, plan, partition, route);
