@@ -94,8 +94,9 @@ class Groups(Three):
         return rows and all(row['lag'] == 0 for row in rows)
 
     def feed(self, first, count):
-        self.cluster.kcat('-P', '-t', 't', '-X', 'acks=all', '-X', 'partitioner=random', '-X', 'batch.num.messages=50',
-                          data=b''.join(b'%d\n' % n for n in range(first, first + count)))
+        for p in range(self.partitions):
+            self.cluster.kcat('-P', '-t', 't', '-p', str(p), '-X', 'acks=all',
+                              data=b''.join(b'%d\n' % n for n in range(first + p, first + count, self.partitions)))
 
     def got(self):
         return sorted(n for member in self.members for n in member.numbers)
