@@ -4,7 +4,9 @@
  * a heartbeat asks to be unfenced -> our image says so -> the node serves -> heartbeats for ever.
  * Failure modes: the controller is not active yet or the call fails: asked again after
  * REGISTER_RETRY_MS. Fenced later on: the next heartbeat asks to be unfenced again. An unknown
- * broker epoch (another incarnation registered under our id): said, and the node stops. */
+ * broker epoch (another incarnation registered under our id): before we were live it may have been
+ * the last word of our own earlier life, so we register again; after that it is another process:
+ * said, and the node stops. */
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
 
@@ -138,11 +140,20 @@ static void on_heartbeat(struct api_controller_call *call)
     int16_t error = response->error_code;
     arena_free(&self->arena);
     self->heartbeat_out = false;
-    if (error == KAFKA_STALE_BROKER_EPOCH || error == KAFKA_BROKER_ID_NOT_REGISTERED) {
+    bool replaced = error == KAFKA_STALE_BROKER_EPOCH || error == KAFKA_BROKER_ID_NOT_REGISTERED;
+    if (replaced && self->phase == REGISTRATION_LIVE) {
         node_fail(
             broker, BROKER_EXIT_FAILED,
             "another process has registered as broker %d (%s): give each broker its own node.id",
             broker->node_id, kafka_error_name(error));
+        return;
+    }
+    if (replaced) {
+        /* What an earlier life of ours had sent was slower than our own. */
+        trace_warn(env_trace(broker->env), "registration of broker %d was replaced (%s): again",
+                   broker->node_id, kafka_error_name(error));
+        self->phase = REGISTRATION_NONE;
+        node_register(broker);
         return;
     }
     if (error != KAFKA_NONE) {
@@ -183,7 +194,9 @@ void node_registration_image_changed(struct broker *broker)
     }
     if (self->phase == REGISTRATION_KNOWN) {
         self->phase = REGISTRATION_FENCED;
-        node_publish_all(broker);
+        if (!broker->publishing) { /* it may have been replaced, and made anew */
+            node_publish_all(broker);
+        }
         self->replicas_settled = replicas_settled(broker->replicas);
         heartbeat(broker);
     }
