@@ -1,4 +1,5 @@
-/* DescribeQuorum (KIP-595): only __cluster_metadata-0 has a quorum. */
+/* DescribeQuorum (KIP-595): only __cluster_metadata-0 has a quorum. Its leader alone can tell how
+ * far the others are: a broker asks it in the client's stead. */
 #include "broker/api/handlers.h"
 
 void api_describe_quorum(struct request *request)
@@ -9,6 +10,12 @@ void api_describe_quorum(struct request *request)
                  wire_str_is(body->topics.items[0].topic_name, "__cluster_metadata") &&
                  body->topics.items[0].partitions.count == 1 &&
                  body->topics.items[0].partitions.items[0].partition_index == 0;
+    int32_t leader = request->api->quorum_leader(request->api->ctx);
+    if (known && request->listener == API_BROKER && leader >= 0 &&
+        leader != request->api->broker_id) {
+        api_controller_call(request);
+        return;
+    }
     if (known) {
         request->api->describe_quorum(request->api->ctx, request->header.api_version, response,
                                       &request->arena);

@@ -43,8 +43,14 @@ static void on_local(struct controller_call *call)
 static void give_local(struct link *link)
 {
     struct api_controller_call *outer = link->outer;
-    link->local = true;
+    struct broker *broker = link->broker;
     link->to = NULL;
+    if (outer->api_key == WIRE_DESCRIBE_QUORUM) { /* the quorum's to answer, not the controller's */
+        quorum_describe(broker->quorum, outer->api_version, outer->response, outer->arena);
+        finish(link);
+        return;
+    }
+    link->local = true;
     link->call = (struct controller_call){.api_key = outer->api_key,
                                           .version = outer->api_version,
                                           .request = outer->request,
@@ -75,6 +81,12 @@ static bool not_controller(int16_t key, const void *response)
     case WIRE_BROKER_HEARTBEAT:
         return ((const struct broker_heartbeat_response *)response)->error_code ==
                KAFKA_NOT_CONTROLLER;
+    case WIRE_DESCRIBE_QUORUM: {
+        const struct describe_quorum_response *described = response;
+        return described->topics.count == 1 && described->topics.items[0].partitions.count == 1 &&
+               described->topics.items[0].partitions.items[0].error_code ==
+                   KAFKA_NOT_LEADER_OR_FOLLOWER;
+    }
     default:
         return false;
     }
@@ -160,7 +172,8 @@ static void go(struct link *link)
 void node_controller_submit(void *ctx, struct api_controller_call *outer)
 {
     struct broker *broker = ctx;
-    ASSERT(controller_handles(outer->api_key) && outer->done != NULL);
+    ASSERT(controller_handles(outer->api_key) || outer->api_key == WIRE_DESCRIBE_QUORUM);
+    ASSERT(outer->done != NULL);
     struct link *link = mem_zalloc(sizeof *link);
     link->broker = broker;
     link->outer = outer;
