@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "common/base/assert.h"
+#include "console/asker.h"
 #include "console/elect.h"
 #include "console/poll.h"
 #include "console/screen.h"
@@ -30,6 +31,8 @@ struct app {
     struct screen *screen;
     struct poll *poll;
     struct ui ui;
+    struct asker *ask;  /* of the action. A broker answers a connection's requests in order: what
+                           takes long must not make the samples old */
     struct elect elect; /* what is under way */
     bool dirty;
     bool leaving;
@@ -99,8 +102,7 @@ static void follow_ui(struct app *app)
     tell_want(app);
     if (app->ui.action.state == ACTION_READY) {
         const struct action_plan *plan = &app->ui.action.plan;
-        elect_send(&app->elect, poll_asker(app->poll), plan->topic, plan->partition, on_elected,
-                   app);
+        elect_send(&app->elect, app->ask, plan->topic, plan->partition, on_elected, app);
         action_sent(&app->ui.action);
     }
     poll_set_interval(app->poll, app->ui.interval_ms);
@@ -244,6 +246,8 @@ int app_run(const struct options *o)
         uv_loop_close(&app.loop);
         return 2;
     }
+    enum err e = asker_new(&app.loop, o->bootstrap, &app.ask, &text);
+    ASSERT(e == ERR_NONE); /* the addresses were read just now */
     if (screen_open(palette(), &app.screen, &notice, &text) != ERR_NONE) {
         fprintf(stderr, "barnabas: %s\n", text.text);
         app.status = 2;
@@ -260,6 +264,7 @@ int app_run(const struct options *o)
         ui_free(&app.ui);
     }
     poll_free(app.poll);
+    asker_free(app.ask);
     uv_walk(&app.loop, close_handle, NULL);
     uv_run(&app.loop, UV_RUN_DEFAULT);
     uv_loop_close(&app.loop);

@@ -440,11 +440,6 @@ void poll_set_paused(struct poll *p, bool paused)
     schedule(p);
 }
 
-struct asker *poll_asker(struct poll *p)
-{
-    return p->ask;
-}
-
 void poll_now(struct poll *p)
 {
     p->again = true;

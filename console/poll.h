@@ -26,7 +26,6 @@
 #include "console/model.h"
 
 struct uv_loop_s;
-struct asker;
 struct poll;
 
 enum {
@@ -76,7 +75,5 @@ void poll_set_paused(struct poll *p, bool paused);
 /* A round now, or as soon as the one running ends; also when paused. It hands out what it learnt of
  * brokers, leaders and ISR at once, before it has asked for the rest. */
 void poll_now(struct poll *p);
-/* For questions of other kinds. It is freed with the poll. */
-struct asker *poll_asker(struct poll *p);
 
 #endif

@@ -151,6 +151,13 @@ class ConsoleOnThree(unittest.TestCase):
         terminal.expect('nothing was changed')
         self.assertEqual(self.row()['leader_epoch'], epoch)
 
+    def test_every_broker_tells_of_the_quorum(self):
+        told = {}
+        for broker in self.servers.brokers:
+            told[broker.node_id] = self.servers.until('broker %d tells the quorum' % broker.node_id,
+                                                      lambda b=broker: b.console('quorum')['leader'], seconds=20)
+        self.assertEqual(len(set(told.values())), 1, told)
+
     def stopped_lag(self, node_id, above, older_than):
         """The lag drawn for a broker whose sample ages, once it and its age have grown so far; with its marks."""
         end = time.monotonic() + 30
