@@ -37,7 +37,9 @@ check_clean() {
 }
 
 conf/demo.sh </dev/null >"$WORK/out" 2>&1 || fail "ended with $?"
-[ "$(grep -cE '^letters +[0-5] +1 .* ok' "$WORK/out")" -eq 6 ] || fail 'no six partitions with leader'
+[ "$(grep -cE '^letters +[0-5] +[123] .* ok' "$WORK/out")" -eq 6 ] || fail 'no six partitions with leader'
+[ "$(grep -E '^letters +[0-5] +[123] ' "$WORK/out" | awk '{ print $3 }' | sort -u | wc -l)" -eq 3 ] || fail 'the brokers do not share the leaders'
+[ "$(grep -E '^letters +[0-5] ' "$WORK/out" | grep -cE '( [123],[123],[123]){2} ')" -eq 6 ] || fail 'not three replicas in sync'
 grep -qE '^readers +Stable .* 2 +[0-9]+$' "$WORK/out" || fail 'no stable group of two'
 [ "$(grep -cE '^letters +[0-5] +[0-9]+ +[0-9]+ +[0-9]+ +reader-[12]' "$WORK/out")" -eq 6 ] || fail 'no committed offsets'
 grep -q 'reader-1' "$WORK/out" && grep -q 'reader-2' "$WORK/out" || fail 'one member has no partitions'
@@ -51,7 +53,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 with open(sys.argv[2], 'w') as out:
     demo = subprocess.Popen(['conf/demo.sh'], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     end = time.monotonic() + 120
-    while 'address' not in open(sys.argv[2]).read():
+    while '\nbrokers ' not in open(sys.argv[2]).read():
         if time.monotonic() > end or demo.poll() is not None:
             sys.exit('the demo did not get as far as its broker')
         time.sleep(0.02)
@@ -61,6 +63,9 @@ with open(sys.argv[2], 'w') as out:
 PY
     check_clean "SIG$signal"
 done
+
+python3 -B tests/integration/demo_live.py >"$WORK/out" 2>&1 || fail 'on a terminal, with brokers killed and started'
+check_clean 'kill and start'
 
 # The usual ports taken: it says by whom and takes the next ones.
 python3 - "$WORK/out" <<'PY' || fail 'a taken port'
