@@ -3,7 +3,8 @@
  * Happy path: our own controller is active: it gets the call. Another voter leads the quorum: the
  * call goes to its controller listener, and the answer is copied into the caller's arena. Failure
  * modes: no leader is known, its connection fails, or it says that it is not active: the call waits
- * a moment and is tried again, until its time is up; then it is refused with NOT_CONTROLLER. */
+ * a moment and is tried again, until its time is up; then it is refused with NOT_CONTROLLER. A
+ * leader that hangs says nothing: when the quorum has another, the call goes there. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
-enum { RETRY_MS = 50, CALL_MS = 15000 };
+enum { RETRY_MS = 50, CALL_MS = 15000, LOOK_MS = 100 };
 
 struct link {
     struct broker *broker;
@@ -20,6 +21,7 @@ struct link {
     struct controller_call call;
     bool local;
     struct node_link *to;
+    int32_t leader; /* that `to` leads to */
     struct env_timer retry;
     int64_t deadline_ms;
 };
@@ -143,6 +145,19 @@ void node_controller_links_free(struct broker *broker)
     }
 }
 
+/* While an answer is awaited: is who was asked still the one to ask? */
+static void on_look(struct env_timer *timer)
+{
+    struct link *link = CONTAINER_OF(timer, struct link, retry);
+    struct env *env = link->broker->env;
+    if (quorum_leader(link->broker->quorum) == link->leader) {
+        env_timer_set(env, &link->retry, env_now_ms(env) + LOOK_MS);
+        return;
+    }
+    node_link_cancel(link->to, link);
+    go(link);
+}
+
 static void go(struct link *link)
 {
     struct broker *broker = link->broker;
@@ -164,6 +179,9 @@ static void go(struct link *link)
         request.min_version = outer->api_version;
         request.max_version = outer->api_version;
         node_link_send(link->to, &request);
+        link->leader = leader;
+        link->retry.fire = on_look;
+        env_timer_set(broker->env, &link->retry, now_ms + LOOK_MS);
         return;
     }
     again(link);
