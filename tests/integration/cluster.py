@@ -133,6 +133,7 @@ class Cluster:
                 'controller.listener.names=CONTROLLER', 'controller.quorum.voters=' + voters, *settings)
             broker.port = ports[i]
             broker.address = '127.0.0.1:%d' % broker.port
+            broker.controller_address = '127.0.0.1:%d' % ports[count + i]
             self.brokers.append(broker)
         self.bootstrap = ','.join(broker.address for broker in self.brokers)
 
