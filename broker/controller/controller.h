@@ -129,6 +129,13 @@ void controller_submit(struct controller *controller, struct controller_call *ca
 /* `done` will not come; what was decided stays decided. Harmless when it is not waiting. */
 void controller_cancel(struct controller *controller, struct controller_call *call);
 
+/* The process of this life of a broker is known to have ended, for it did not answer at `since_ms`
+ * or later: it is fenced now and not when its session ends. Nothing happens, and false comes back,
+ * when that life is over or fenced already, or has been heard of since. `why` ends the trace line.
+ */
+bool controller_broker_died(struct controller *controller, int32_t broker_id, int64_t broker_epoch,
+                            int64_t since_ms, const char *why);
+
 /* ---- looking ----------------------------------------------------------------------------------
  */
 

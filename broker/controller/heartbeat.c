@@ -60,17 +60,15 @@ static void arm(struct controller *controller)
     }
 }
 
-static bool fence(struct controller *controller, const struct image_broker *broker,
-                  int64_t silent_ms)
+static bool fence(struct controller *controller, const struct image_broker *broker, const char *why)
 {
-    ASSERT(!broker->fenced && silent_ms >= controller->config.session_timeout_ms);
+    ASSERT(!broker->fenced && controller->epoch != -1);
     struct record_list records = {0};
     size_t changed = leaders_leave(controller, broker->id, &records);
     add_fencing(&records, broker->id, broker->epoch, FENCE);
     trace_info(controller_trace(controller),
-               "controller: fences broker %" PRId32
-               ", %zu partitions change: not heard of for %" PRId64 " ms",
-               broker->id, changed, silent_ms);
+               "controller: fences broker %" PRId32 ", %zu partitions change: %s", broker->id,
+               changed, why);
     bool going = controller_append(controller, &records, false) == ERR_NONE;
     record_list_free(&records);
     return going;
@@ -87,13 +85,31 @@ static void session_due(struct env_timer *timer)
     {
         const struct image_broker *broker = image_broker(controller->image, session->broker_id);
         int64_t silent_ms = now_ms - session->heard_ms;
-        if (broker != NULL && !broker->fenced &&
-            silent_ms >= controller->config.session_timeout_ms &&
-            !fence(controller, broker, silent_ms)) {
+        if (broker == NULL || broker->fenced || silent_ms < controller->config.session_timeout_ms) {
+            continue;
+        }
+        struct err_text why;
+        err_set(&why, "not heard of for %" PRId64 " ms", silent_ms);
+        if (!fence(controller, broker, why.text)) {
             return;
         }
     }
     arm(controller);
+}
+
+bool controller_broker_died(struct controller *controller, int32_t broker_id, int64_t broker_epoch,
+                            int64_t since_ms, const char *why)
+{
+    if (controller->epoch == -1) {
+        return false;
+    }
+    const struct image_broker *broker = image_broker(controller->image, broker_id);
+    const struct session *session = session_of(controller, broker_id);
+    if (broker == NULL || broker->fenced || broker->epoch != broker_epoch) {
+        return false;
+    }
+    ASSERT(session != NULL && session->broker_epoch == broker_epoch);
+    return session->heard_ms <= since_ms && fence(controller, broker, why);
 }
 
 /* ---- sessions ---- */

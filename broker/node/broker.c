@@ -46,6 +46,7 @@ struct broker *broker_start(struct env *env, const struct broker_settings *setti
     broker->news = *news;
     broker->node_id = settings->node_id;
     list_init(&broker->conns);
+    list_init(&broker->vigils);
     list_init(&broker->producer_ids.waiting);
     env_post_init(&broker->step, on_step);
     broker->registration.incarnation_id = env_random_uuid(env);
@@ -57,8 +58,10 @@ struct broker *broker_start(struct env *env, const struct broker_settings *setti
 
 void broker_stop(struct broker *broker)
 {
-    if (broker->phase < BROKER_STOPPING) {
-        broker->phase = BROKER_STOPPING;
+    if (broker->phase == BROKER_RUNNING && node_registration_leave(broker)) {
+        broker->phase = BROKER_LEAVING;
+    } else if (broker->phase < BROKER_STOPPING) {
+        broker->phase = BROKER_STOPPING; /* a second stop does not wait for the first */
         node_then(broker, node_stop_begin);
     }
 }
@@ -66,6 +69,7 @@ void broker_stop(struct broker *broker)
 void broker_free(struct broker *broker)
 {
     node_conns_free(broker);
+    node_vigil_end(broker);
     node_registration_stop(broker);
     node_producer_ids_free(broker);
     node_auto_topics_free(broker);

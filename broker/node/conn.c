@@ -159,6 +159,17 @@ static const char *parse(struct conn *conn, struct request *request, char *why, 
     return NULL;
 }
 
+/* A broker that we can hear no more may have died: vigil.c */
+static void note_heartbeat(struct conn *conn, const struct request *request)
+{
+    if (request->header.api_key == WIRE_BROKER_HEARTBEAT &&
+        conn->listener->kind == API_CONTROLLER) {
+        const struct broker_heartbeat_request *heartbeat = request->body;
+        conn->heartbeat_of = heartbeat->broker_id;
+        conn->heartbeat_epoch = heartbeat->broker_epoch;
+    }
+}
+
 static void on_frame(void *ctx, env_conn id, struct buf *frame)
 {
     struct conn *conn = ctx;
@@ -174,6 +185,7 @@ static void on_frame(void *ctx, env_conn id, struct buf *frame)
         conn->request_count++;
         conn->request_bytes += frame->size;
         conn->handling = request;
+        note_heartbeat(conn, request);
         request->row->handle(request);
         conn->handling = NULL;
     }
@@ -202,6 +214,9 @@ static void on_closed(void *ctx, env_conn id, enum err reason, const char *why)
         say_closed(conn, why);
     }
     drop_requests(conn);
+    if (conn->heartbeat_of >= 0) {
+        node_vigil_connection_lost(conn->broker, conn->heartbeat_of, conn->heartbeat_epoch);
+    }
     conn_free(conn);
 }
 
@@ -216,6 +231,7 @@ static void *on_accepted(void *listener_ctx, env_conn id, const struct env_peer 
     conn->listener = listener;
     conn->id = id;
     conn->peer = *peer;
+    conn->heartbeat_of = -1;
     list_init(&conn->requests);
     list_push(&listener->broker->conns, &conn->node);
     update_pause(conn);

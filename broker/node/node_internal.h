@@ -34,12 +34,20 @@ struct conn {
     int request_count;
     size_t request_bytes; /* of their frames */
     struct request *handling;
+    int32_t heartbeat_of; /* the broker whose heartbeats it carries; -1 none */
+    int64_t heartbeat_epoch;
     int depth; /* > 0 inside on_frame: the struct must not go */
     bool paused;
     bool closed;
 };
 
-enum broker_phase { BROKER_STARTING, BROKER_RUNNING, BROKER_STOPPING, BROKER_STOPPED };
+enum broker_phase {
+    BROKER_STARTING,
+    BROKER_RUNNING,
+    BROKER_LEAVING, /* serving still, while its leaderships move away */
+    BROKER_STOPPING,
+    BROKER_STOPPED
+};
 
 /* How far this broker is with the controller. */
 enum registration_phase {
@@ -57,6 +65,10 @@ struct registration {
     struct env_timer timer; /* retry or heartbeat */
     bool heartbeat_out;
     bool replicas_settled;
+    bool leaving;
+    struct env_timer leave; /* the controller has until then to answer */
+    int64_t leave_deadline_ms;
+    int others; /* unfenced brokers besides us, when they were counted */
     struct arena arena;
     struct api_controller_call call;
 };
@@ -101,6 +113,7 @@ struct broker {
     struct quorum *quorum;
     struct node_peers *peers; /* its way to the other voters */
     struct controller *controller;
+    struct list vigils;                                    /* dials to brokers that may have died */
     struct node_link *controller_links[QUORUM_VOTERS_MAX]; /* by voter; made when needed */
     struct image *image;
     bool publishing; /* replay is over: changes go to the rooms as they come */
@@ -154,6 +167,9 @@ void node_publish_all(struct broker *broker);
 void node_register(struct broker *broker);
 void node_registration_image_changed(struct broker *broker);
 void node_registration_settled(struct broker *broker);
+/* Asks the controller to let us go; node_stop_begin follows. False when there is nobody to hand
+ * leadership to, or we have none: then it may stop at once. */
+bool node_registration_leave(struct broker *broker);
 void node_registration_stop(struct broker *broker);
 
 /* controller_link.c: calls to the active controller */
@@ -161,6 +177,12 @@ void node_controller_submit(void *ctx, struct api_controller_call *call);
 void node_controller_cancel(void *ctx, struct api_controller_call *call);
 /* When no call is under way. */
 void node_controller_links_free(struct broker *broker);
+
+/* vigil.c: whether a broker's process has died, while our controller is the active one */
+/* A connection that carried the heartbeats of that broker's life has ended. */
+void node_vigil_connection_lost(struct broker *broker, int32_t broker_id, int64_t broker_epoch);
+void node_vigil_begin(struct broker *broker); /* our controller has become active */
+void node_vigil_end(struct broker *broker);   /* no longer; or we stop */
 
 /* quorum_link.c: calls to the quorum */
 void node_quorum_submit(void *ctx, struct api_controller_call *call);

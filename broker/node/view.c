@@ -91,6 +91,7 @@ static void on_activated(void *ctx, int32_t epoch)
 {
     struct broker *broker = ctx;
     controller_activate(broker->controller, epoch);
+    node_vigil_begin(broker);
     if (broker->settings->roles & BROKER_ROLE_BROKER) {
         node_register(broker);
     }
@@ -100,6 +101,7 @@ static void on_deactivated(void *ctx, int32_t epoch)
 {
     struct broker *broker = ctx;
     (void)epoch;
+    node_vigil_end(broker);
     controller_deactivate(broker->controller);
 }
 

@@ -276,6 +276,37 @@ static void no_leader_keeps_its_epoch_across_a_restart(void **state)
     }
 }
 
+static void a_broker_known_to_have_died_is_fenced_now(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, NULL, true);
+    int64_t one = rig_broker(&rig, 1, NULL);
+    int64_t two = rig_broker(&rig, 2, NULL);
+    int32_t replicas[] = {1, 2};
+    rig_create_on(&rig, "a", 1, replicas, 2);
+    int64_t heard_ms = env_now_ms(rig.env);
+    sim_run_for(rig.sim, 100);
+    assert_int_equal(rig_heartbeat(&rig, 2, two, false, false, NULL), 0);
+    size_t batches = rig.count;
+    assert_false(controller_broker_died(rig.controller, 3, one, INT64_MAX, "unknown"));
+    assert_false(controller_broker_died(rig.controller, 1, one - 1, INT64_MAX, "a former life"));
+    assert_false(controller_broker_died(rig.controller, 2, two, heard_ms, "heard of since"));
+    assert_int_equal(rig.count, batches);
+    assert_true(controller_broker_died(rig.controller, 1, one, env_now_ms(rig.env), "dead"));
+    rig_commit(&rig);
+    assert_true(image_broker(image_of(&rig), 1)->fenced);
+    assert_int_equal(partition_of(&rig, "a")->leader, 2);
+    assert_int_equal(partition_of(&rig, "a")->isr.count, 1);
+    assert_false(controller_broker_died(rig.controller, 1, one, INT64_MAX, "fenced already"));
+    /* its next life registers at once; and a live one that was taken for dead comes back */
+    assert_int_equal(rig_heartbeat(&rig, 1, one, false, false, NULL), 0);
+    assert_false(image_broker(image_of(&rig), 1)->fenced);
+    controller_deactivate(rig.controller);
+    assert_false(controller_broker_died(rig.controller, 1, one, INT64_MAX, "not ours to say"));
+    rig_stop(&rig);
+}
+
 static void a_stop_waits_for_nobody_when_nobody_can_take_over(void **state)
 {
     (void)state;
@@ -309,7 +340,7 @@ static void what_an_earlier_controller_left_half_done_is_finished(void **state)
     struct rig rig;
     rig_start(&rig, NULL, true);
     int64_t one = rig_broker(&rig, 1, NULL);
-    rig_broker(&rig, 2, NULL);
+    int64_t two = rig_broker(&rig, 2, NULL);
     int32_t replicas[] = {1, 2};
     rig_create_on(&rig, "a", 1, replicas, 2);
     rig_create_on(&rig, "b", 1, replicas, 2);
@@ -329,10 +360,13 @@ static void what_an_earlier_controller_left_half_done_is_finished(void **state)
     assert_int_equal(partition_of(&rig, "b")->leader, 2); /* 1 is about to stop */
     assert_int_equal(partition_of(&rig, "a")->leader, 1);
     struct broker_heartbeat_response answer;
+    assert_int_equal(rig_heartbeat(&rig, 2, two, false, false, NULL), 0);
     assert_int_equal(rig_heartbeat(&rig, 1, one, false, true, &answer), 0);
     assert_int_equal(partition_of(&rig, "a")->leader, 2);
     assert_int_equal(partition_of(&rig, "a")->isr.count, 1);
-    assert_false(answer.should_shut_down);
+    assert_false(answer.should_shut_down); /* it still led */
+    assert_int_equal(rig_heartbeat(&rig, 1, one, false, true, &answer), 0);
+    assert_true(answer.should_shut_down);
     rig_stop(&rig);
 }
 
@@ -403,6 +437,7 @@ int main(void)
         cmocka_unit_test(unclean_election_happens_where_it_is_allowed),
         cmocka_unit_test(a_broker_with_very_many_partitions_goes_and_comes_back),
         cmocka_unit_test(no_leader_keeps_its_epoch_across_a_restart),
+        cmocka_unit_test(a_broker_known_to_have_died_is_fenced_now),
         cmocka_unit_test(a_stop_waits_for_nobody_when_nobody_can_take_over),
         cmocka_unit_test(what_an_earlier_controller_left_half_done_is_finished),
         cmocka_unit_test(unclean_election_may_be_allowed_afterwards),

@@ -12,6 +12,7 @@ static const char *const two_listeners[] = {
 
 struct pair {
     struct desk *desk;
+    struct line *controller; /* carries broker 2's heartbeats: while it is open 2 is alive */
     struct line *producer;
     struct line *follower;
     struct line *consumer;
@@ -83,20 +84,20 @@ static struct pair *pair_new(uint64_t seed)
 {
     struct pair *p = mem_zalloc(sizeof *p);
     p->desk = desk_new(seed, two_listeners);
-    struct line *controller = line_new_at(p->desk, 9093);
+    p->controller = line_new_at(p->desk, 9093);
     p->producer = line_new(p->desk);
     p->follower = line_new(p->desk);
     p->consumer = line_new(p->desk);
-    p->epoch = register_second(p, controller);
+    p->epoch = register_second(p, p->controller);
     desk_run(p->desk, 200);
     make_topic(p);
     desk_run(p->desk, 500);
-    line_free(controller);
     return p;
 }
 
 static void pair_free(struct pair *p)
 {
+    line_free(p->controller);
     line_free(p->producer);
     line_free(p->follower);
     line_free(p->consumer);
