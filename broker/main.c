@@ -31,8 +31,8 @@ static void on_signal(void *ctx, int signum)
     if (!program->stopping) {
         program->stopping = true;
         os_notify(program->os, "STOPPING=1");
-        broker_stop(program->broker);
     }
+    broker_stop(program->broker); /* a second signal does not wait for other brokers */
 }
 
 static void on_ready(void *ctx, struct broker *broker)

@@ -38,7 +38,8 @@ struct broker_news {
 /* `settings` must outlive the broker. News arrives in later turns. */
 struct broker *broker_start(struct env *env, const struct broker_settings *settings,
                             const struct broker_news *news);
-/* Begins a clean stop; harmless when one is under way. */
+/* Begins a clean stop: leaderships move to other brokers while it serves on, then it stops. Called
+ * again it waits for nobody; harmless when it is stopping. */
 void broker_stop(struct broker *broker);
 /* Memory only: after `stopped`, or in a simulated crash. */
 void broker_free(struct broker *broker);

@@ -6,11 +6,15 @@
  * REGISTER_RETRY_MS. Fenced later on: the next heartbeat asks to be unfenced again. An unknown
  * broker epoch (another incarnation registered under our id): before we were live it may have been
  * the last word of our own earlier life, so we register again; after that it is another process:
- * said, and the node stops. */
+ * said, and the node stops.
+ *
+ * Leaving (controlled shutdown, KIP-841): heartbeats say so, leadership moves to others while we go
+ * on serving, until the controller lets us go. A controller that is silent for LEAVE_SILENCE_MS, or
+ * takes longer than LEAVE_MAX_MS, is not waited for: then the others find out by themselves. */
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
 
-enum { REGISTER_RETRY_MS = 50 };
+enum { REGISTER_RETRY_MS = 50, LEAVE_RETRY_MS = 50, LEAVE_SILENCE_MS = 5000, LEAVE_MAX_MS = 30000 };
 
 static void heartbeat(struct broker *broker);
 
@@ -132,12 +136,42 @@ void node_register(struct broker *broker)
 
 /* ---- heartbeats ---- */
 
+static void leave_end(struct broker *broker, const char *why)
+{
+    struct registration *self = &broker->registration;
+    if (broker->phase != BROKER_LEAVING) {
+        return; /* told to stop at once meanwhile */
+    }
+    ASSERT(self->leaving);
+    trace_info(env_trace(broker->env), "broker %d leaves: %s", broker->node_id, why);
+    self->leaving = false;
+    env_timer_cancel(broker->env, &self->leave);
+    broker->phase = BROKER_STOPPING;
+    node_then(broker, node_stop_begin);
+}
+
+static void on_leave_timer(struct env_timer *timer)
+{
+    leave_end(CONTAINER_OF(timer, struct broker, registration.leave),
+              "the controller has not let it go in time");
+}
+
+static void wait_for_controller(struct broker *broker)
+{
+    struct registration *self = &broker->registration;
+    int64_t until_ms = env_now_ms(broker->env) + LEAVE_SILENCE_MS;
+    self->leave.fire = on_leave_timer;
+    env_timer_set(broker->env, &self->leave,
+                  until_ms < self->leave_deadline_ms ? until_ms : self->leave_deadline_ms);
+}
+
 static void on_heartbeat(struct api_controller_call *call)
 {
     struct broker *broker = call->ctx;
     struct registration *self = &broker->registration;
     const struct broker_heartbeat_response *response = call->response;
     int16_t error = response->error_code;
+    bool may_go = response->should_shut_down;
     arena_free(&self->arena);
     self->heartbeat_out = false;
     bool replaced = error == KAFKA_STALE_BROKER_EPOCH || error == KAFKA_BROKER_ID_NOT_REGISTERED;
@@ -162,7 +196,14 @@ static void on_heartbeat(struct api_controller_call *call)
         arm(broker, REGISTER_RETRY_MS);
         return;
     }
-    arm(broker, settings_int(broker->settings->values, "broker.heartbeat.interval.ms"));
+    if (self->leaving && may_go) {
+        leave_end(broker, "its leaderships have moved");
+    } else if (self->leaving) {
+        wait_for_controller(broker);
+        arm(broker, LEAVE_RETRY_MS);
+    } else {
+        arm(broker, settings_int(broker->settings->values, "broker.heartbeat.interval.ms"));
+    }
 }
 
 static void heartbeat(struct broker *broker)
@@ -179,6 +220,7 @@ static void heartbeat(struct broker *broker)
     request->broker_epoch = self->broker_epoch;
     request->current_metadata_offset = image_offset(broker->image);
     request->want_fence = !self->replicas_settled;
+    request->want_shut_down = self->leaving;
     submit(broker, WIRE_BROKER_HEARTBEAT, wire_message_max(&wire_broker_heartbeat_request), request,
            arena_alloc(&self->arena, sizeof(struct broker_heartbeat_response)), on_heartbeat);
 }
@@ -218,10 +260,34 @@ void node_registration_settled(struct broker *broker)
     }
 }
 
+static bool is_another(void *ctx, const struct image_broker *other)
+{
+    struct broker *broker = ctx;
+    broker->registration.others += other->id != broker->node_id && !other->fenced;
+    return true;
+}
+
+bool node_registration_leave(struct broker *broker)
+{
+    struct registration *self = &broker->registration;
+    self->others = 0;
+    image_each_broker(broker->image, is_another, broker);
+    if (self->phase != REGISTRATION_LIVE || self->others == 0) {
+        return false;
+    }
+    self->leaving = true;
+    self->leave_deadline_ms = env_now_ms(broker->env) + LEAVE_MAX_MS;
+    wait_for_controller(broker);
+    heartbeat(broker); /* or when the one that is out has been answered */
+    return true;
+}
+
 void node_registration_stop(struct broker *broker)
 {
     struct registration *self = &broker->registration;
+    self->leaving = false;
     env_timer_cancel(broker->env, &self->timer);
+    env_timer_cancel(broker->env, &self->leave);
     if (self->phase == REGISTRATION_ASKED || self->heartbeat_out) {
         node_controller_cancel(broker, &self->call);
     }
