@@ -37,7 +37,8 @@ struct api_controller_call {
     struct arena *arena;
     void (*done)(struct api_controller_call *call);
     void *ctx;
-    void *forward; /* the node's */
+    bool here_only; /* for this node's controller, active or not: came by a controller listener */
+    void *forward;  /* the node's */
 };
 
 /* What handlers may ask. Pointers are set once, at start. */

@@ -24,6 +24,9 @@ void api_controller_call(struct request *request)
     call->arena = &request->arena;
     call->done = on_done;
     call->ctx = request;
+    /* Who asks there means this controller. Handed on, a request that was held up for long would be
+     * carried out by the next one, after its sender had turned there itself. */
+    call->here_only = request->listener == API_CONTROLLER;
     request->state = call;
     request->cancel = on_cancel;
     request->api->controller_submit(request->api->ctx, call);

@@ -163,7 +163,8 @@ static void go(struct link *link)
     struct broker *broker = link->broker;
     int32_t leader = quorum_leader(broker->quorum);
     int64_t now_ms = env_now_ms(broker->env);
-    if (controller_active(broker->controller) || now_ms >= link->deadline_ms) {
+    if (controller_active(broker->controller) || link->outer->here_only ||
+        now_ms >= link->deadline_ms) {
         give_local(link);
         return;
     }
