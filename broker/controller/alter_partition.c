@@ -7,7 +7,8 @@
  * Failure modes, each partition on its own: it knows less than we do (FENCED_LEADER_EPOCH,
  * INVALID_UPDATE_VERSION: metadata is on its way to it); it knows more (NOT_CONTROLLER: somebody
  * else decides); a member is fenced, stopping or a former life (INELIGIBLE_REPLICA); what it asks
- * for cannot be (INVALID_REQUEST). */
+ * for cannot be (INVALID_REQUEST); the change is made, but takes leadership away from the sender,
+ * who has lost the directory that metadata names (NEW_LEADER_ELECTED). */
 #include <inttypes.h>
 #include <string.h>
 
@@ -173,7 +174,10 @@ static int16_t alter(struct alteration *alteration,
     change.recovery = (enum image_recovery)asked->leader_recovery_state;
     struct image_partition after;
     alteration->changed += partition_change_add(&change, alteration->records, &after);
-    ASSERT(after.leader == now->leader && after.leader_epoch == now->leader_epoch);
+    if (after.leader != now->leader) {
+        return no(alteration, KAFKA_NEW_LEADER_ELECTED, "its log directory is not registered");
+    }
+    ASSERT(after.leader_epoch == now->leader_epoch);
     out->leader_id = after.leader;
     out->leader_epoch = after.leader_epoch;
     out->partition_epoch = after.partition_epoch;

@@ -47,16 +47,22 @@ void call_answer_now(struct controller *controller, struct controller_call *call
     env_post(controller->env, &controller->answer);
 }
 
-static void refuse(struct controller *controller, struct controller_call *call, int16_t error,
-                   const char *message)
+void controller_refuse(struct controller_call *call, int16_t error, const char *message)
 {
     const struct wire_api *wire = wire_api_of(call->api_key);
     const struct controller_api *api = api_of(call->api_key);
     ASSERT(wire != NULL && api != NULL && error != 0);
     wire_defaults(wire->response, call->response);
     api->refuse(call, error, message);
-    trace_debug(controller_trace(controller), "controller: %s refused with %d: %s", wire->name,
-                error, message);
+    call->refused = error;
+}
+
+static void refuse(struct controller *controller, struct controller_call *call, int16_t error,
+                   const char *message)
+{
+    controller_refuse(call, error, message);
+    trace_debug(controller_trace(controller), "controller: %s refused with %d: %s",
+                wire_api_of(call->api_key)->name, error, message);
     call_answer_now(controller, call);
 }
 
@@ -68,6 +74,7 @@ void controller_submit(struct controller *controller, struct controller_call *ca
     list_init(&call->node);
     call->submitted = true;
     call->wait_offset = -1;
+    call->refused = 0;
     if (controller->epoch == -1) {
         refuse(controller, call, KAFKA_NOT_CONTROLLER, NOT_ACTIVE);
         return;

@@ -7,8 +7,13 @@
  *
  * The leader stays if it may (in a preferred election: unless the first replica may lead); else the
  * first replica, in the order of assignment, that is in the ISR and may lead; else, in an unclean
- * election, the first replica that may lead at all, alone in the ISR and recovering; else nobody.
- * Kafka's PartitionChangeBuilder has the same rules. */
+ * election, the first replica that is alive at all, alone in the ISR and recovering; else nobody.
+ * Kafka's PartitionChangeBuilder has the same rules.
+ *
+ * DIRECTORIES (KIP-858). A replica may lead while its broker has the directory that metadata says
+ * holds it: a broker that comes back with an empty disk does not lead what it has lost. Who joins
+ * an ISR has what it takes in whatever directory it is, and whoever is elected unclean begins with
+ * what it has: metadata is then brought in line with the directories the broker has. */
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
@@ -64,6 +69,51 @@ struct partition_change partition_change_of(struct controller *controller,
     };
 }
 
+/* ---- directories ---- */
+
+struct uuid directory_of(const struct image *image, int32_t broker_id)
+{
+    const struct image_broker *broker = image_broker(image, broker_id);
+    ASSERT(broker != NULL);
+    bool one = broker->log_dir_count == 1 && broker->cordoned_log_dir_count == 0;
+    return one ? broker->log_dirs[0] : uuid_from_number(DIRECTORY_UNASSIGNED);
+}
+
+bool uuids_hold(const struct uuid *ids, int32_t count, const struct uuid *id)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if (uuid_equal(&ids[i], id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int32_t place_of(struct image_ids ids, int32_t id)
+{
+    for (int32_t i = 0; i < ids.count; i++) {
+        if (ids.ids[i] == id) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* Whether the broker has the directory that holds its replica, or nobody knows better. */
+static bool has_directory(const struct partition_change *change, int32_t id)
+{
+    struct uuid unknown[] = {uuid_from_number(DIRECTORY_UNASSIGNED),
+                             uuid_from_number(DIRECTORY_MIGRATING)};
+    int32_t place = place_of(change->partition->replicas, id);
+    const struct image_broker *broker = image_broker(change->controller->image, id);
+    if (place < 0 || broker == NULL) {
+        return false;
+    }
+    const struct uuid *directory = &change->partition->directories[place];
+    return broker->log_dir_count == 0 || uuids_hold(unknown, 2, directory) ||
+           uuids_hold(broker->log_dirs, broker->log_dir_count, directory);
+}
+
 /* ---- election ---- */
 
 static bool may_lead(const struct partition_change *change, int32_t id)
@@ -72,34 +122,44 @@ static bool may_lead(const struct partition_change *change, int32_t id)
            (id == change->returning || broker_active(change->controller->image, id));
 }
 
-/* The first replica that may lead and, with `isr`, is in it. */
-static int32_t first_that_may(const struct partition_change *change, const struct image_ids *isr)
+static bool may_lead_clean(const struct partition_change *change, int32_t id)
+{
+    return may_lead(change, id) && ids_hold(change->isr, id) && has_directory(change, id);
+}
+
+static int32_t first_that(const struct partition_change *change,
+                          bool (*may)(const struct partition_change *change, int32_t id))
 {
     for (int32_t i = 0; i < change->partition->replicas.count; i++) {
-        int32_t id = change->partition->replicas.ids[i];
-        if (may_lead(change, id) && (isr == NULL || ids_hold(*isr, id))) {
-            return id;
+        if (may(change, change->partition->replicas.ids[i])) {
+            return change->partition->replicas.ids[i];
         }
     }
     return NOBODY;
 }
 
-static bool clean_leader(const struct partition_change *change, int32_t id)
+bool partition_change_starved(const struct partition_change *change)
 {
-    return may_lead(change, id) && ids_hold(change->isr, id);
+    for (int32_t i = 0; i < change->partition->isr.count; i++) {
+        int32_t id = change->partition->isr.ids[i];
+        if (may_lead(change, id) && !has_directory(change, id)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Fills leader, ISR and recovery of `after`. */
 static void elect(struct partition_change *change, struct image_partition *after)
 {
     int32_t preferred = change->partition->replicas.ids[0];
-    if (change->election == ELECT_PREFERRED && clean_leader(change, preferred)) {
+    if (change->election == ELECT_PREFERRED && may_lead_clean(change, preferred)) {
         after->leader = preferred;
-    } else if (!clean_leader(change, after->leader)) {
-        after->leader = first_that_may(change, &change->isr);
+    } else if (!may_lead_clean(change, after->leader)) {
+        after->leader = first_that(change, may_lead_clean);
     }
     if (after->leader == NOBODY && change->election == ELECT_UNCLEAN) {
-        after->leader = first_that_may(change, NULL);
+        after->leader = first_that(change, may_lead);
         if (after->leader != NOBODY) {
             change->alone = after->leader;
             after->isr = (struct image_ids){&change->alone, 1};
@@ -116,6 +176,26 @@ static bool same_ids(struct image_ids a, struct image_ids b)
 {
     return a.count == b.count &&
            (a.count == 0 || memcmp(a.ids, b.ids, (size_t)a.count * sizeof *a.ids) == 0);
+}
+
+/* True when metadata names another directory for a replica than it has: `to` gets all of them as
+ * they are. */
+static bool directories_differ(const struct partition_change *change,
+                               const struct image_partition *after, struct uuid *to)
+{
+    const struct image_partition *before = change->partition;
+    bool differ = false;
+    for (int32_t i = 0; i < before->replicas.count; i++) {
+        int32_t id = before->replicas.ids[i];
+        bool begins_anew = after->isr.ids == &change->alone && id == change->alone;
+        bool joins = ids_hold(after->isr, id) && !ids_hold(before->isr, id);
+        to[i] = before->directories[i];
+        if ((begins_anew || joins) && !has_directory(change, id)) {
+            to[i] = directory_of(change->controller->image, id);
+            differ = true;
+        }
+    }
+    return differ;
 }
 
 static void put_record(const struct partition_change *change, const struct image_partition *after,
@@ -138,6 +218,13 @@ static void put_record(const struct partition_change *change, const struct image
     }
     if (after->recovery != before->recovery) {
         record.leader_recovery_state = (int8_t)after->recovery;
+    }
+    struct uuid *directories =
+        arena_array(&arena, (size_t)before->replicas.count, sizeof *directories);
+    if (version >= PARTITION_VERSION_DIRECTORIES &&
+        directories_differ(change, after, directories)) {
+        record.directories.items = directories;
+        record.directories.count = before->replicas.count;
     }
     if (version >= PARTITION_VERSION_ELR && before->elr.count > 0) {
         record.eligible_leader_replicas.count = 0; /* ELR is not finalized: none are kept */

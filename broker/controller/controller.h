@@ -113,6 +113,7 @@ struct controller_call {
     const char *client;    /* "client-id at host:port"; may be NULL */
     void (*done)(struct controller_call *call);
     void *ctx;
+    int16_t refused; /* with `done`: the code with which it was refused as a whole; 0 */
     /* the controller's own */
     struct list node;
     int64_t wait_offset;
@@ -123,6 +124,8 @@ struct controller_call {
  * ElectLeaders, IncrementalAlterConfigs, AlterPartition, BrokerRegistration, BrokerHeartbeat,
  * AllocateProducerIds, ControllerRegistration). */
 bool controller_handles(int16_t api_key);
+/* Fills the response of a call that is not submitted: refused as a whole, in its proper field. */
+void controller_refuse(struct controller_call *call, int16_t error, const char *message);
 /* While not active the response says NOT_CONTROLLER in its proper field.
  * controller_handles(api_key) must hold. */
 void controller_submit(struct controller *controller, struct controller_call *call);

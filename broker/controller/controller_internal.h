@@ -22,10 +22,12 @@ enum {
     METADATA_VERSION_3_7_IV2 = 17,           /* directories: KIP-858 */
     METADATA_VERSION_4_0_IV1 = 23,           /* ELR fields: KIP-966 */
     METADATA_VERSION_4_3_IV0 = 30,           /* cordoned log directories */
-    PARTITION_VERSION_ELR = 2                /* of Partition- and PartitionChangeRecord */
+    PARTITION_VERSION_DIRECTORIES = 1,
+    PARTITION_VERSION_ELR = 2 /* of Partition- and PartitionChangeRecord */
 };
 
 enum { NOBODY = -1 }; /* where a broker id is expected */
+enum { DIRECTORY_UNASSIGNED = 0, DIRECTORY_LOST = 1, DIRECTORY_MIGRATING = 2 }; /* KIP-858 */
 
 /* What our image was once the records up to `last_offset` were applied: the committed image of the
  * moment they commit. */
@@ -127,14 +129,23 @@ struct partition_change partition_change_of(struct controller *controller,
  * with arrays of the image and of `change`. */
 bool partition_change_add(struct partition_change *change, struct record_list *records,
                           struct image_partition *after);
+/* A member of the ISR is alive, but without the directory that holds its replica. */
+bool partition_change_starved(const struct partition_change *change);
 bool broker_active(const struct image *image, int32_t broker_id);
 bool unclean_allowed(const struct controller *controller, const struct image_topic *topic);
 bool ids_hold(struct image_ids ids, int32_t id);
+bool uuids_hold(const struct uuid *ids, int32_t count, const struct uuid *id);
+/* KIP-858: a broker's only usable directory, or "unassigned", which the broker then resolves. */
+struct uuid directory_of(const struct image *image, int32_t broker_id);
 
 /* leaders.c */
 /* Adds changes for every partition that has `broker_id` in its ISR, as if it were gone. Returns how
  * many. */
 size_t leaders_leave(struct controller *controller, int32_t broker_id, struct record_list *records);
+/* The same for those partitions that it keeps in one of these directories. */
+size_t leaders_leave_directories(struct controller *controller, int32_t broker_id,
+                                 const struct uuid *directories, int32_t count,
+                                 struct record_list *records);
 /* Adds changes for every partition without leader that `broker_id`, now back, can lead. */
 size_t leaders_return(struct controller *controller, int32_t broker_id,
                       struct record_list *records);

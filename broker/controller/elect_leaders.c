@@ -98,7 +98,8 @@ static int16_t elect(struct ballot *ballot, const struct image_topic *topic, int
     struct image_partition after;
     if (!partition_change_add(&change, ballot->records, &after)) {
         ballot->why = ballot->unclean ? "no replica is alive"
-                                      : "the preferred replica is not alive, or not in the ISR";
+                                      : "the preferred replica is not alive, not in the ISR, or "
+                                        "without the log directory that held it";
         return ballot->unclean ? KAFKA_ELIGIBLE_LEADERS_NOT_AVAILABLE
                                : KAFKA_PREFERRED_LEADER_NOT_AVAILABLE;
     }

@@ -247,42 +247,64 @@ static bool same_dirs(const struct uuid *a, int32_t a_count, const struct uuid *
     return same;
 }
 
-/* Offline directories leave the registration, cordoned ones are written down (both only when that
- * is new). */
-static void note_directories(struct controller *controller, const struct image_broker *broker,
-                             const struct broker_heartbeat_request *request, struct arena *arena,
-                             struct record_list *records)
+/* Those of its directories that it reports offline now; the others come after them in `out`. */
+static int32_t newly_offline(const struct image_broker *broker,
+                             const struct broker_heartbeat_request *request, struct uuid *out)
+{
+    int32_t offline = 0;
+    int32_t online = broker->log_dir_count;
+    for (int32_t i = broker->log_dir_count - 1; i >= 0; i--) {
+        if (!uuids_hold(request->offline_log_dirs.items, request->offline_log_dirs.count,
+                        &broker->log_dirs[i])) {
+            out[--online] = broker->log_dirs[i];
+        }
+    }
+    for (int32_t i = 0; i < broker->log_dir_count; i++) {
+        if (uuids_hold(request->offline_log_dirs.items, request->offline_log_dirs.count,
+                       &broker->log_dirs[i])) {
+            out[offline++] = broker->log_dirs[i];
+        }
+    }
+    ASSERT(offline == online);
+    /* One that has lost them all cannot be registered with none: it stops. */
+    return offline < broker->log_dir_count ? offline : 0;
+}
+
+static struct broker_registration_change_record change_of(const struct image_broker *broker)
 {
     struct broker_registration_change_record record;
     wire_defaults(&wire_broker_registration_change_record, &record);
     record.broker_id = broker->id;
     record.broker_epoch = broker->epoch;
-    struct uuid *online = arena_array(arena, (size_t)broker->log_dir_count + 1, sizeof *online);
-    int32_t count = 0;
-    for (int32_t i = 0; i < broker->log_dir_count; i++) {
-        bool offline = false;
-        for (int32_t k = 0; k < request->offline_log_dirs.count && !offline; k++) {
-            offline = uuid_equal(&request->offline_log_dirs.items[k], &broker->log_dirs[i]);
-        }
-        if (!offline) {
-            online[count++] = broker->log_dirs[i];
-        }
-    }
-    if (count > 0 && count < broker->log_dir_count) {
-        record.log_dirs.items = online;
-        record.log_dirs.count = count;
-        record_list_add(records, RECORD_BROKER_REGISTRATION_CHANGE, 2, &record);
-        trace_warn(controller_trace(controller),
-                   "controller: broker %" PRId32 " has %" PRId32 " of %" PRId32
-                   " log directories left: it reports the others offline",
-                   broker->id, count, broker->log_dir_count);
-        wire_defaults(&wire_broker_registration_change_record, &record);
-        record.broker_id = broker->id;
-        record.broker_epoch = broker->epoch;
-    }
+    return record;
+}
+
+/* Offline directories leave the registration, and their partitions the broker. */
+static void lose_directories(struct controller *controller, const struct image_broker *broker,
+                             struct uuid *directories, int32_t offline, struct record_list *records)
+{
+    ASSERT(offline > 0 && offline < broker->log_dir_count);
+    size_t changed =
+        leaders_leave_directories(controller, broker->id, directories, offline, records);
+    struct broker_registration_change_record record = change_of(broker);
+    record.log_dirs.items = &directories[offline];
+    record.log_dirs.count = broker->log_dir_count - offline;
+    record_list_add(records, RECORD_BROKER_REGISTRATION_CHANGE, 2, &record);
+    trace_warn(controller_trace(controller),
+               "controller: broker %" PRId32 " has %" PRId32 " of %" PRId32
+               " log directories left, %zu partitions change: it reports the others offline",
+               broker->id, record.log_dirs.count, broker->log_dir_count, changed);
+}
+
+/* Cordoned directories are written down when they are others than before. */
+static void note_cordoned(struct controller *controller, const struct image_broker *broker,
+                          const struct broker_heartbeat_request *request,
+                          struct record_list *records)
+{
     if (request->cordoned_log_dirs.count >= 0 && register_broker_version(controller->image) >= 4 &&
         !same_dirs(request->cordoned_log_dirs.items, request->cordoned_log_dirs.count,
                    broker->cordoned_log_dirs, broker->cordoned_log_dir_count)) {
+        struct broker_registration_change_record record = change_of(broker);
         record.cordoned_log_dirs.items = request->cordoned_log_dirs.items;
         record.cordoned_log_dirs.count = request->cordoned_log_dirs.count;
         record_list_add(records, RECORD_BROKER_REGISTRATION_CHANGE, 3, &record);
@@ -309,6 +331,12 @@ void broker_heartbeat_handle(struct controller *controller, struct controller_ca
                                                       : UNFENCED;
     ASSERT(session->broker_epoch == broker->epoch);
     enum state next = next_state(controller, broker, session, request);
+    struct uuid *directories =
+        arena_array(call->arena, (size_t)broker->log_dir_count + 1, sizeof *directories);
+    int32_t offline = newly_offline(broker, request, directories);
+    if (now == FENCED && next == UNFENCED && offline > 0) {
+        next = FENCED; /* what it may lead is decided once the registration says what it has */
+    }
     session->heard_ms = env_now_ms(controller->env);
     session->metadata_offset = request->current_metadata_offset;
     if (next != now && !(now == FENCED && next == SHUTDOWN_NOW)) {
@@ -321,7 +349,10 @@ void broker_heartbeat_handle(struct controller *controller, struct controller_ca
         session->controlled_shutdown_offset =
             controller->writer.next_offset(controller->writer.ctx);
     }
-    note_directories(controller, broker, request, call->arena, records);
+    if (offline > 0) {
+        lose_directories(controller, broker, directories, offline, records);
+    }
+    note_cordoned(controller, broker, request, records);
     response->is_caught_up = request->current_metadata_offset >= broker->epoch;
     response->is_fenced = next == FENCED || next == SHUTDOWN_NOW;
     response->should_shut_down = next == SHUTDOWN_NOW;

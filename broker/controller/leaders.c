@@ -7,6 +7,9 @@ struct walk {
     int32_t returning;
     struct record_list *records;
     size_t changed;
+    size_t starved;                 /* without a leader, for want of a directory */
+    const struct uuid *directories; /* of the one leaving; NULL: all */
+    int32_t directory_count;
 };
 
 /* Puts a change record when this partition's leader or ISR has to change. */
@@ -32,6 +35,7 @@ static void visit(struct walk *walk, const struct image_topic *topic,
     change.isr = (struct image_ids){isr, count};
     struct image_partition after;
     walk->changed += partition_change_add(&change, walk->records, &after);
+    walk->starved += after.leader == NOBODY && partition_change_starved(&change);
     arena_free(&arena);
 }
 
@@ -45,16 +49,53 @@ static bool visit_partition(void *ctx, const struct image_topic *topic,
 size_t leaders_leave(struct controller *controller, int32_t broker_id, struct record_list *records)
 {
     ASSERT(broker_id >= 0);
-    struct walk walk = {controller, broker_id, NOBODY, records, 0};
+    struct walk walk = {
+        .controller = controller, .leaving = broker_id, .returning = NOBODY, .records = records};
     image_each_isr_partition(controller->image, broker_id, visit_partition, &walk);
+    return walk.changed;
+}
+
+static bool visit_directory(void *ctx, const struct image_topic *topic,
+                            const struct image_partition *partition)
+{
+    struct walk *walk = ctx;
+    for (int32_t i = 0; i < partition->replicas.count; i++) {
+        if (partition->replicas.ids[i] == walk->leaving &&
+            uuids_hold(walk->directories, walk->directory_count, &partition->directories[i])) {
+            visit(walk, topic, partition);
+        }
+    }
+    return true;
+}
+
+size_t leaders_leave_directories(struct controller *controller, int32_t broker_id,
+                                 const struct uuid *directories, int32_t count,
+                                 struct record_list *records)
+{
+    ASSERT(broker_id >= 0 && count > 0);
+    struct walk walk = {.controller = controller,
+                        .leaving = broker_id,
+                        .returning = NOBODY,
+                        .records = records,
+                        .directories = directories,
+                        .directory_count = count};
+    image_each_isr_partition(controller->image, broker_id, visit_directory, &walk);
     return walk.changed;
 }
 
 size_t leaders_return(struct controller *controller, int32_t broker_id, struct record_list *records)
 {
     ASSERT(broker_id >= 0);
-    struct walk walk = {controller, NOBODY, broker_id, records, 0};
+    struct walk walk = {
+        .controller = controller, .leaving = NOBODY, .returning = broker_id, .records = records};
     image_each_leaderless(controller->image, visit_partition, &walk);
+    if (walk.starved > 0) {
+        trace_warn(controller_trace(controller),
+                   "controller: %zu partitions stay without a leader: who held them last is alive "
+                   "without the log directory that held them; an unclean election would begin "
+                   "again with what there is",
+                   walk.starved);
+    }
     return walk.changed;
 }
 
@@ -62,7 +103,8 @@ bool leaders_seek(struct controller *controller)
 {
     ASSERT(controller->epoch != -1);
     struct record_list records = {0};
-    struct walk walk = {controller, NOBODY, NOBODY, &records, 0};
+    struct walk walk = {
+        .controller = controller, .leaving = NOBODY, .returning = NOBODY, .records = &records};
     image_each_leaderless(controller->image, visit_partition, &walk);
     bool going = true;
     if (walk.changed > 0) {

@@ -40,15 +40,6 @@ bool manual_replicas_valid(const struct image *image, const int32_t *replicas, i
     return true;
 }
 
-/* KIP-858: a broker's only usable directory, or "unassigned", which the broker then resolves. */
-static struct uuid directory_of(const struct image *image, int32_t broker_id)
-{
-    const struct image_broker *broker = image_broker(image, broker_id);
-    ASSERT(broker != NULL);
-    bool one = broker->log_dir_count == 1 && broker->cordoned_log_dir_count == 0;
-    return one ? broker->log_dirs[0] : uuid_zero();
-}
-
 bool add_partition_record(struct controller *controller, const struct uuid *topic_id,
                           int32_t partition, const int32_t *replicas, int32_t count,
                           struct arena *arena, struct record_list *records)

@@ -156,8 +156,8 @@ void rig_call_free(struct rig_call *call)
     arena_free(&call->arena);
 }
 
-int16_t rig_register(struct rig *rig, int32_t id, const char *rack, uint64_t incarnation,
-                     int64_t *epoch)
+static int16_t register_broker(struct rig *rig, int32_t id, const char *rack, uint64_t incarnation,
+                               struct uuid *dirs, int32_t dir_count, int64_t *epoch)
 {
     struct broker_registration_request request;
     wire_defaults(&wire_broker_registration_request, &request);
@@ -174,9 +174,8 @@ int16_t rig_register(struct rig *rig, int32_t id, const char *rack, uint64_t inc
                                                      .max_supported_version = 30};
     request.features.items = &feature;
     request.features.count = 1;
-    struct uuid dir = uuid_from_number(5000 + (uint64_t)id);
-    request.log_dirs.items = &dir;
-    request.log_dirs.count = 1;
+    request.log_dirs.items = dirs;
+    request.log_dirs.count = dir_count;
     struct rig_call call;
     rig_submit(rig, &call, 62, 4, &request);
     rig_commit(rig);
@@ -187,6 +186,19 @@ int16_t rig_register(struct rig *rig, int32_t id, const char *rack, uint64_t inc
     }
     rig_call_free(&call);
     return error;
+}
+
+int16_t rig_register(struct rig *rig, int32_t id, const char *rack, uint64_t incarnation,
+                     int64_t *epoch)
+{
+    struct uuid dir = uuid_from_number(5000 + (uint64_t)id);
+    return register_broker(rig, id, rack, incarnation, &dir, 1, epoch);
+}
+
+int16_t rig_register_in(struct rig *rig, int32_t id, uint64_t incarnation, struct uuid *dirs,
+                        int32_t dir_count, int64_t *epoch)
+{
+    return register_broker(rig, id, NULL, incarnation, dirs, dir_count, epoch);
 }
 
 int16_t rig_heartbeat(struct rig *rig, int32_t id, int64_t epoch, bool want_fence,

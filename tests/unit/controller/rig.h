@@ -75,6 +75,9 @@ void rig_exchange(struct rig *rig, struct rig_call *call, int16_t api_key, int16
 int64_t rig_broker(struct rig *rig, int32_t id, const char *rack);
 int16_t rig_register(struct rig *rig, int32_t id, const char *rack, uint64_t incarnation,
                      int64_t *epoch);
+/* In these log directories. */
+int16_t rig_register_in(struct rig *rig, int32_t id, uint64_t incarnation, struct uuid *dirs,
+                        int32_t dir_count, int64_t *epoch);
 /* One heartbeat, committed; the response's error or 0. `response` may be NULL. */
 int16_t rig_heartbeat(struct rig *rig, int32_t id, int64_t epoch, bool want_fence,
                       bool want_shut_down, struct broker_heartbeat_response *response);
