@@ -209,7 +209,8 @@ static void on_heartbeat(struct api_controller_call *call)
 static void heartbeat(struct broker *broker)
 {
     struct registration *self = &broker->registration;
-    if (self->heartbeat_out || self->phase < REGISTRATION_FENCED) {
+    bool over = broker->phase >= BROKER_STOPPING; /* replicas may settle while they close */
+    if (over || self->heartbeat_out || self->phase < REGISTRATION_FENCED) {
         return;
     }
     self->heartbeat_out = true;
