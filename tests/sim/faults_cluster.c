@@ -145,13 +145,6 @@ void faults_blackout(struct universe *u)
 
 /* ---- leaders ---- */
 
-void faults_hunt(struct universe *u)
-{
-    u->hunt_us = sim_now_us(u->sim) + 1000 * (HUNT_MIN_MS + universe_below(u, HUNT_MORE_MS));
-    u->hunted_trail =
-        universe_chance(u, 50) ? 0 : (int)universe_below(u, witness_trails(u->witness));
-}
-
 static void strike_leader(void *ctx)
 {
     struct server *server = ctx;
@@ -171,6 +164,17 @@ static void strike_leader(void *ctx)
     }
     trouble_until(u, until_us);
     sim_at(u->sim, until_us, mend_due, u);
+}
+
+void faults_hunt(struct universe *u)
+{
+    u->hunt_us = sim_now_us(u->sim) + 1000 * (HUNT_MIN_MS + universe_below(u, HUNT_MORE_MS));
+    u->hunted_trail =
+        universe_chance(u, 50) ? 0 : (int)universe_below(u, witness_trails(u->witness));
+    struct server *leader = witness_leader(u->witness, u->hunted_trail);
+    if (leader != NULL) {
+        strike_leader(leader);
+    }
 }
 
 void faults_led(struct universe *u, struct server *server, int trail)

@@ -126,7 +126,8 @@ static void come_back_later(struct server *server)
     struct universe *u = server->universe;
     int64_t most_ms = universe_chance(u, 80) ? DOWN_MAX_MS / 10 : DOWN_MAX_MS;
     if (u->server_count > 1) {
-        most_ms = universe_chance(u, 50) ? DOWN_MAX_MS / 10 : AWAY_MAX_MS;
+        bool soon = sim_now_us(u->sim) < u->hunt_us || universe_chance(u, 50);
+        most_ms = soon ? DOWN_MAX_MS / 10 : AWAY_MAX_MS;
     }
     sim_at(u->sim, sim_now_us(u->sim) + universe_below(u, most_ms * 1000), restart, server);
 }

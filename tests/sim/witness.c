@@ -346,6 +346,18 @@ int witness_trails(const struct witness *w)
     return w->trail_count;
 }
 
+struct server *witness_leader(const struct witness *w, int trail)
+{
+    const struct trail *t = &w->trails[trail];
+    for (int i = 0; t->epoch_count > 0 && i < w->u->server_count; i++) {
+        struct server *server = &w->u->servers[i];
+        if (server->broker != NULL && t->leaders[t->epoch_count - 1] == trail_who(server)) {
+            return server;
+        }
+    }
+    return NULL;
+}
+
 uint64_t witness_elections(const struct witness *w)
 {
     return w->elections;

@@ -44,6 +44,8 @@ int64_t witness_committed(const struct witness *w);
 
 /* The logs that are watched are numbered: 0 is the metadata's. */
 int witness_trails(const struct witness *w);
+/* Who leads its newest epoch, in the life in which it came to; NULL when that is over. */
+struct server *witness_leader(const struct witness *w, int trail);
 uint64_t witness_elections(const struct witness *w);      /* of the metadata quorum */
 uint64_t witness_leader_changes(const struct witness *w); /* of partitions */
 

@@ -41,6 +41,12 @@ struct cursor {
 /* Holds the batches below `below` in directory `dir` of that server against the trail. */
 void trail_follow(struct trail *trail, struct cursor *cursor, const struct server *server,
                   const char *dir, int64_t below);
+/* A server and its life in one number. */
+static inline int32_t trail_who(const struct server *server)
+{
+    return server->id + SERVERS_MAX * 2 * server->life;
+}
+
 /* True when it is the first word of that epoch. */
 bool trail_led(struct trail *trail, const struct server *server, int32_t epoch);
 

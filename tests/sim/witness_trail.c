@@ -76,7 +76,7 @@ bool trail_led(struct trail *trail, const struct server *server, int32_t epoch)
         *leader = -1;
     }
     int32_t *leader = &trail->leaders[epoch];
-    int32_t who = server->id + SERVERS_MAX * 2 * server->life;
+    int32_t who = trail_who(server);
     if (*leader < 0) {
         *leader = who;
         return true;
