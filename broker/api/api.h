@@ -38,7 +38,10 @@ struct api_controller_call {
     void (*done)(struct api_controller_call *call);
     void *ctx;
     bool here_only; /* for this node's controller, active or not: came by a controller listener */
-    void *forward;  /* the node's */
+    /* The client's request this is, which travels as it came (Envelope); NULL: our own wish. */
+    struct request *client;
+    int16_t refused; /* the code with which the controller refused it as a whole; 0 */
+    void *forward;   /* the node's */
 };
 
 /* What handlers may ask. Pointers are set once, at start. */

@@ -67,5 +67,6 @@ void api_describe_configs(struct request *request);
 void api_describe_log_dirs(struct request *request);
 void api_describe_quorum(struct request *request);
 void api_quorum_call(struct request *request);
+void api_envelope(struct request *request);
 
 #endif

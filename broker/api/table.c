@@ -32,6 +32,7 @@ static const struct api_row rows[] = {
     {WIRE_END_QUORUM_EPOCH, API_CONTROLLER, api_quorum_call},
     {WIRE_DESCRIBE_QUORUM, API_BROKER | API_CONTROLLER, api_describe_quorum},
     {WIRE_ALTER_PARTITION, API_CONTROLLER, api_controller_call},
+    {WIRE_ENVELOPE, API_CONTROLLER, api_envelope},
     {WIRE_DESCRIBE_CLUSTER, API_BROKER | API_CONTROLLER, api_describe_cluster},
     {WIRE_BROKER_REGISTRATION, API_CONTROLLER, api_controller_call},
     {WIRE_BROKER_HEARTBEAT, API_CONTROLLER, api_controller_call},

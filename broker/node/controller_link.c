@@ -1,13 +1,16 @@
 /* Calls to the active controller, wherever it is.
  *
  * Happy path: our own controller is active: it gets the call. Another voter leads the quorum: the
- * call goes to its controller listener, and the answer is copied into the caller's arena. Failure
- * modes: no leader is known, its connection fails, or it says that it is not active: the call waits
- * a moment and is tried again, until its time is up; then it is refused with NOT_CONTROLLER. A
- * leader that hangs says nothing: when the quorum has another, the call goes there. */
+ * call goes to its controller listener, what a client asked for in an Envelope (KIP-590), and the
+ * answer is copied into the caller's arena. Failure modes: no leader is known, its connection
+ * fails, or it says that it is not active: the call waits a moment and is tried again, until its
+ * time is up; then it is refused with NOT_CONTROLLER. A leader that hangs says nothing: when the
+ * quorum has another, the call goes there. As in Kafka, a call that was carried out by a controller
+ * which then died is carried out again: to create a topic may be answered with "exists". */
 #include <inttypes.h>
 #include <string.h>
 
+#include "broker/node/envelope.h"
 #include "broker/node/link.h"
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
@@ -18,48 +21,41 @@ enum { RETRY_MS = 50, CALL_MS = 15000, LOOK_MS = 100 };
 struct link {
     struct broker *broker;
     struct api_controller_call *outer;
-    struct controller_call call;
+    struct controller_call call; /* to our own controller */
     bool local;
     struct node_link *to;
     int32_t leader; /* that `to` leads to */
+    struct arena arena;
+    struct envelope_request *envelope; /* what a client asked for; made when it must travel */
     struct env_timer retry;
+    struct env_post answered;
     int64_t deadline_ms;
 };
 
 static void go(struct link *link);
 
-static void finish(struct link *link)
+static void link_free(struct link *link)
+{
+    link->outer->forward = NULL;
+    env_timer_cancel(link->broker->env, &link->retry);
+    env_post_cancel(link->broker->env, &link->answered);
+    arena_free(&link->arena);
+    mem_free(link);
+}
+
+static void finish(struct link *link, int16_t refused)
 {
     struct api_controller_call *outer = link->outer;
-    outer->forward = NULL;
-    env_timer_cancel(link->broker->env, &link->retry);
-    mem_free(link);
+    outer->refused = refused;
+    link_free(link);
     outer->done(outer);
 }
 
-static void on_local(struct controller_call *call)
+static void on_answered(struct env_post *post)
 {
-    finish(CONTAINER_OF(call, struct link, call));
-}
-
-static void give_local(struct link *link)
-{
-    struct api_controller_call *outer = link->outer;
-    struct broker *broker = link->broker;
-    link->to = NULL;
-    if (outer->api_key == WIRE_DESCRIBE_QUORUM) { /* the quorum's to answer, not the controller's */
-        quorum_describe(broker->quorum, outer->api_version, outer->response, outer->arena);
-        finish(link);
-        return;
-    }
-    link->local = true;
-    link->call = (struct controller_call){.api_key = outer->api_key,
-                                          .version = outer->api_version,
-                                          .request = outer->request,
-                                          .response = outer->response,
-                                          .arena = outer->arena,
-                                          .done = on_local};
-    controller_submit(link->broker->controller, &link->call);
+    struct link *link = CONTAINER_OF(post, struct link, answered);
+    bool ours = quorum_leader(link->broker->quorum) == link->broker->node_id;
+    finish(link, ours ? KAFKA_NONE : KAFKA_NOT_CONTROLLER);
 }
 
 static void on_retry(struct env_timer *timer)
@@ -70,10 +66,49 @@ static void on_retry(struct env_timer *timer)
 static void again(struct link *link)
 {
     link->to = NULL;
+    link->local = false;
     link->retry.fire = on_retry;
     env_timer_set(link->broker->env, &link->retry, env_now_ms(link->broker->env) + RETRY_MS);
 }
 
+/* ---- to our own controller ----------------------------------------------------------------------
+ */
+
+static void on_local(struct controller_call *call)
+{
+    struct link *link = CONTAINER_OF(call, struct link, call);
+    bool moved = call->refused == KAFKA_NOT_CONTROLLER && !link->outer->here_only;
+    if (moved && env_now_ms(link->broker->env) < link->deadline_ms) {
+        again(link);
+    } else {
+        finish(link, call->refused);
+    }
+}
+
+static void give_local(struct link *link)
+{
+    struct api_controller_call *outer = link->outer;
+    struct broker *broker = link->broker;
+    link->to = NULL;
+    if (outer->api_key == WIRE_DESCRIBE_QUORUM) { /* the quorum's to answer, not the controller's */
+        quorum_describe(broker->quorum, outer->api_version, outer->response, outer->arena);
+        env_post(broker->env, &link->answered);
+        return;
+    }
+    link->local = true;
+    link->call = (struct controller_call){.api_key = outer->api_key,
+                                          .version = outer->api_version,
+                                          .request = outer->request,
+                                          .response = outer->response,
+                                          .arena = outer->arena,
+                                          .done = on_local};
+    controller_submit(broker->controller, &link->call);
+}
+
+/* ---- to another node's --------------------------------------------------------------------------
+ */
+
+/* What a controller that is not active says to our own wishes. */
 static bool not_controller(int16_t key, const void *response)
 {
     switch (key) {
@@ -83,14 +118,54 @@ static bool not_controller(int16_t key, const void *response)
     case WIRE_BROKER_HEARTBEAT:
         return ((const struct broker_heartbeat_response *)response)->error_code ==
                KAFKA_NOT_CONTROLLER;
-    case WIRE_DESCRIBE_QUORUM: {
-        const struct describe_quorum_response *described = response;
-        return described->topics.count == 1 && described->topics.items[0].partitions.count == 1 &&
-               described->topics.items[0].partitions.items[0].error_code ==
-                   KAFKA_NOT_LEADER_OR_FOLLOWER;
+    case WIRE_ALLOCATE_PRODUCER_IDS:
+        return ((const struct allocate_producer_ids_response *)response)->error_code ==
+               KAFKA_NOT_CONTROLLER;
+    case WIRE_CONTROLLER_REGISTRATION:
+        return ((const struct controller_registration_response *)response)->error_code ==
+               KAFKA_NOT_CONTROLLER;
+    case WIRE_ALTER_PARTITION:
+        return ((const struct alter_partition_response *)response)->error_code ==
+               KAFKA_NOT_CONTROLLER;
+    case WIRE_CREATE_TOPICS: {
+        const struct create_topics_response *created = response;
+        return created->topics.count > 0 &&
+               created->topics.items[0].error_code == KAFKA_NOT_CONTROLLER;
     }
     default:
         return false;
+    }
+}
+
+/* Nothing to be had there but this. */
+static void fail(struct link *link, int16_t error, const char *message)
+{
+    struct api_controller_call *outer = link->outer;
+    if (outer->api_key == WIRE_DESCRIBE_QUORUM) {
+        ((struct describe_quorum_response *)outer->response)->error_code = error;
+    } else {
+        struct controller_call refused = {.api_key = outer->api_key,
+                                          .version = outer->api_version,
+                                          .request = outer->request,
+                                          .response = outer->response,
+                                          .arena = outer->arena};
+        controller_refuse(&refused, error, message);
+    }
+    finish(link, error);
+}
+
+static void on_envelope(struct link *link, const struct envelope_response *response)
+{
+    int16_t error = envelope_unwrap(link->outer, response);
+    if (error == KAFKA_NONE) {
+        finish(link, KAFKA_NONE);
+    } else if (error == KAFKA_NOT_CONTROLLER) {
+        again(link);
+    } else {
+        trace_warn(env_trace(link->broker->env), "controller %" PRId32 " took no %s from us: %s",
+                   link->leader, wire_api_of(link->outer->api_key)->name, kafka_error_name(error));
+        fail(link, error == KAFKA_UNSUPPORTED_VERSION ? error : KAFKA_UNKNOWN_SERVER_ERROR,
+             "the active controller did not take the request; the broker's log says why");
     }
 }
 
@@ -98,7 +173,15 @@ static void on_remote(void *ctx, const struct client_answer *answer)
 {
     struct link *link = ctx;
     struct api_controller_call *outer = link->outer;
-    if (answer->error != ERR_NONE || not_controller(outer->api_key, answer->response)) {
+    if (answer->error != ERR_NONE) {
+        again(link);
+        return;
+    }
+    if (link->envelope != NULL) {
+        on_envelope(link, answer->response);
+        return;
+    }
+    if (not_controller(outer->api_key, answer->response)) {
         again(link);
         return;
     }
@@ -113,7 +196,7 @@ static void on_remote(void *ctx, const struct client_answer *answer)
     error = wire_decode(message, answer->version, &in, outer->response, outer->arena);
     ASSERT(error == ERR_NONE);
     wire_out_free(&out);
-    finish(link);
+    finish(link, KAFKA_NONE);
 }
 
 /* The way to a voter's controller listener, of its own: the quorum's requests must not wait behind
@@ -158,6 +241,27 @@ static void on_look(struct env_timer *timer)
     go(link);
 }
 
+/* What travels: a client's request in an envelope, ours as it is. */
+static struct client_request request_of(struct link *link, int64_t timeout_ms)
+{
+    const struct api_controller_call *outer = link->outer;
+    int16_t key = outer->api_key;
+    int16_t version = outer->api_version;
+    const void *body = outer->request;
+    if (outer->client != NULL) {
+        if (link->envelope == NULL) {
+            link->envelope = envelope_wrap(outer, &link->arena);
+        }
+        key = WIRE_ENVELOPE;
+        version = 0;
+        body = link->envelope;
+    }
+    struct client_request request = client_request_of(key, body, timeout_ms, on_remote, link);
+    request.min_version = version;
+    request.max_version = version;
+    return request;
+}
+
 static void go(struct link *link)
 {
     struct broker *broker = link->broker;
@@ -173,19 +277,15 @@ static void go(struct link *link)
         return;
     }
     link->to = link_to(broker, leader);
-    if (link->to != NULL) {
-        struct api_controller_call *outer = link->outer;
-        struct client_request request = client_request_of(
-            outer->api_key, outer->request, link->deadline_ms - now_ms, on_remote, link);
-        request.min_version = outer->api_version;
-        request.max_version = outer->api_version;
-        node_link_send(link->to, &request);
-        link->leader = leader;
-        link->retry.fire = on_look;
-        env_timer_set(broker->env, &link->retry, now_ms + LOOK_MS);
+    if (link->to == NULL) {
+        again(link);
         return;
     }
-    again(link);
+    struct client_request request = request_of(link, link->deadline_ms - now_ms);
+    node_link_send(link->to, &request);
+    link->leader = leader;
+    link->retry.fire = on_look;
+    env_timer_set(broker->env, &link->retry, now_ms + LOOK_MS);
 }
 
 void node_controller_submit(void *ctx, struct api_controller_call *outer)
@@ -197,6 +297,8 @@ void node_controller_submit(void *ctx, struct api_controller_call *outer)
     link->broker = broker;
     link->outer = outer;
     link->deadline_ms = env_now_ms(broker->env) + CALL_MS;
+    env_post_init(&link->answered, on_answered);
+    outer->refused = 0;
     outer->forward = link;
     go(link);
 }
@@ -208,12 +310,10 @@ void node_controller_cancel(void *ctx, struct api_controller_call *outer)
     if (link == NULL) {
         return;
     }
-    outer->forward = NULL;
     if (link->local) {
         controller_cancel(broker->controller, &link->call);
     } else if (link->to != NULL) {
         node_link_cancel(link->to, link);
     }
-    env_timer_cancel(broker->env, &link->retry);
-    mem_free(link);
+    link_free(link);
 }
