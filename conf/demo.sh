@@ -227,11 +227,18 @@ start_traffic() {
     stream >"$WORK/text" 2>/dev/null &
     kcat -P -E -b "$(addresses)" -t letters -X enable.idempotence=true -X linger.ms=50 -X message.timeout.ms=0 \
         -X sticky.partitioning.linger.ms=0 <"$WORK/text" >"$WORK/producer.log" 2>&1 &
-    # The producer's first line makes the topic; a reader that comes too early looks again.
-    local member
+    # The first line makes the topic. A kcat in a group ends when it hears that there is none: every broker knows it first.
+    local n member tries=0
+    for n in $BROKERS; do
+        until kcat -L -b "127.0.0.1:$(client_port "$n")" -t letters 2>/dev/null | grep -q 'with 6 partitions'; do
+            tries=$((tries + 1))
+            [ "$tries" -lt 200 ] || die "The topic was not made: $(cat "$WORK/producer.log")"
+            sleep 0.1
+        done
+    done
     for member in 1 2; do
         kcat -E -b "$(addresses)" -X auto.commit.interval.ms=500 -X auto.offset.reset=earliest \
-            -X topic.metadata.refresh.interval.ms=1000 -X "client.id=reader-$member" -G readers letters >/dev/null 2>"$WORK/reader-$member.log" &
+            -X "client.id=reader-$member" -G readers letters >/dev/null 2>"$WORK/reader-$member.log" &
     done
 }
 

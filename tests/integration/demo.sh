@@ -39,7 +39,7 @@ check_clean() {
 conf/demo.sh </dev/null >"$WORK/out" 2>&1 || fail "ended with $?"
 [ "$(grep -cE '^letters +[0-5] +[123] .* ok' "$WORK/out")" -eq 6 ] || fail 'no six partitions with leader'
 [ "$(grep -E '^letters +[0-5] +[123] ' "$WORK/out" | awk '{ print $3 }' | sort -u | wc -l)" -eq 3 ] || fail 'the brokers do not share the leaders'
-[ "$(grep -E '^letters +[0-5] ' "$WORK/out" | grep -cE '( [123],[123],[123]){2} ')" -eq 6 ] || fail 'not three replicas in sync'
+[ "$(grep -E '^letters +[0-5] ' "$WORK/out" | grep -cE '( +[123],[123],[123]){2} ')" -eq 6 ] || fail 'not three replicas in sync'
 grep -qE '^readers +Stable .* 2 +[0-9]+$' "$WORK/out" || fail 'no stable group of two'
 [ "$(grep -cE '^letters +[0-5] +[0-9]+ +[0-9]+ +[0-9]+ +reader-[12]' "$WORK/out")" -eq 6 ] || fail 'no committed offsets'
 grep -q 'reader-1' "$WORK/out" && grep -q 'reader-2' "$WORK/out" || fail 'one member has no partitions'

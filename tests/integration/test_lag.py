@@ -20,6 +20,8 @@ class Lag(unittest.TestCase):
         self.producer = subprocess.Popen([NUMBERS, self.servers.bootstrap, 'n', '1000000000', '500'],
                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.stopped = None
+        # The producer is at work: who it still waits for before its first record may be the one that is stopped.
+        self.servers.until('writing', lambda: (self.servers.partitions('n').get(0) or {}).get('high_watermark'))
         row = self.servers.wait_in_sync('n', 1)[0]
         # The leader goes on and so does the active controller: what is stopped is a follower and nothing else.
         busy = {row['leader'], self.servers.active_controller().node_id}
