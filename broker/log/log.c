@@ -283,10 +283,18 @@ void log_give_up(struct log *log, enum err error, const struct err_text *text)
 
 void log_fail(struct log *log, enum err error, const struct err_text *text)
 {
-    if (!log->failed) {
-        log_give_up(log, error, text);
-        dir_fail(log->dir, error, text);
+    if (log->failed) {
+        return;
     }
+    log_give_up(log, error, text);
+    if (error != ERR_CORRUPT) {
+        dir_fail(log->dir, error, text);
+        return;
+    }
+    trace_error(env_trace(log->env),
+                "%s is damaged and answers KAFKA_STORAGE_ERROR, nothing of it is changed: put the "
+                "file back and restart, or let another replica lead and delete this copy: %s",
+                log->name, text->text);
 }
 
 /* ---- segments -----------------------------------------------------------------------------------

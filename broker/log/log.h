@@ -118,7 +118,10 @@ struct log_config {
 
 struct log_config log_config_default(void); /* Kafka 4.3.1's defaults, flush_messages = 1 */
 
-/* News, each in a turn of its own or with others of the same log merged into one call. A call may
+/* A log fails with its directory (a write, a sync that failed) or alone: ERR_CORRUPT, when reading
+ * finds damage below its end; the text names file and offset.
+ *
+ * News, each in a turn of its own or with others of the same log merged into one call. A call may
  * append, read, truncate or close, but `log` is alive for its whole length. */
 struct log_events {
     void (*written)(void *ctx, struct log *log); /* log_end moved */

@@ -240,7 +240,8 @@ void log_open_step(struct log *log);
 /* Gives its name in the directory free. */
 void log_leave(struct log *log);
 bool log_idle(const struct log *log);
-/* Fails the log for good and, with it, its directory. */
+/* Fails the log for good and, with it, its directory; alone when its files are damaged
+ * (ERR_CORRUPT): that says nothing of the others. */
 void log_fail(struct log *log, enum err error, const struct err_text *text);
 /* Fails the log alone: its closing found no room. The directory will not be marked clean. */
 void log_give_up(struct log *log, enum err error, const struct err_text *text);

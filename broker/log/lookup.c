@@ -163,6 +163,9 @@ static void lookup_run(struct task *task, struct env_fs *fs)
     if (e == ERR_NONE) {
         e = t->largest ? look_largest(t, fs) : look_first(t, fs);
     }
+    if (e == ERR_CORRUPT) {
+        err_wrap(&task->text, "%s/%020lld.log is damaged", t->path, (long long)t->base_offset);
+    }
     task->error = e;
 }
 
@@ -201,6 +204,9 @@ static void lookup_finished(struct task *task)
     }
     if (task->error != ERR_NONE) {
         lookup->text = task->text;
+        if (task->error == ERR_CORRUPT) {
+            log_fail(log, task->error, &task->text);
+        }
         err_wrap(&lookup->text, "look up a time in %s", log->name);
         answer(lookup, task->error);
         return;

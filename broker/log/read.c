@@ -80,7 +80,8 @@ int64_t index_file_floor(struct env_fs *fs, const char *log_path, int64_t base_o
     return floor;
 }
 
-/* Finds the range; reads it when bytes are wanted. */
+/* Finds the range. What goes into it is checked against its CRC: the bytes must be read from the
+ * disk anyway, off the loop, before they are sent, and damage is not to be served. */
 static enum err locate(struct read_task *t, struct env_fs *fs)
 {
     struct scan scan;
@@ -106,6 +107,11 @@ static enum err locate(struct read_task *t, struct env_fs *fs)
             (t->size + (int64_t)found.batch.size > t->max_bytes && !(first && t->whole_first))) {
             break;
         }
+        scan.at = found.position;
+        e = scan_next(&scan, true, &found, &t->task.text);
+        if (e != ERR_NONE) {
+            break;
+        }
         t->size += (int64_t)found.batch.size;
         t->next_offset = last_offset + 1;
         if (t->next_offset >= t->limit_offset) {
@@ -113,6 +119,9 @@ static enum err locate(struct read_task *t, struct env_fs *fs)
         }
     }
     scan_free(&scan);
+    if (e == ERR_CORRUPT && t->size > 0) {
+        return ERR_NONE; /* what comes before it is good; the next read says so */
+    }
     t->beyond = t->at < 0;
     return e == ERR_NOT_FOUND ? ERR_NONE : e;
 }
@@ -139,6 +148,10 @@ static void read_run(struct task *task, struct env_fs *fs)
                     (long long)t->base_offset);
             e = ERR_CORRUPT;
         }
+    }
+    if (e == ERR_CORRUPT) {
+        err_wrap(&task->text, "%s/%020lld.log is damaged at offset %lld or soon after", t->path,
+                 (long long)t->base_offset, (long long)t->next_offset);
     }
     task->error = e;
 }
@@ -180,6 +193,9 @@ static void read_finished(struct task *task)
             answer(read, read->error);
         }
         return;
+    }
+    if (task->error == ERR_CORRUPT) {
+        log_fail(log, task->error, &task->text);
     }
     if (task->error != ERR_NONE) {
         read->text = task->text;

@@ -246,26 +246,20 @@ static enum err write_index(struct load *load, struct env_fs *fs, struct segment
     return e == ERR_NONE ? env_fs_sync_dir(fs, load->path, &load->task.text) : e;
 }
 
-struct recovered {
-    struct load *load;
-    int64_t end_offset;
-};
-
 static void on_batch(void *ctx, const struct batch *batch)
 {
-    struct recovered *r = ctx;
-    epochs_assign(&r->load->epochs, batch->partition_leader_epoch, batch->base_offset);
-    r->end_offset = batch_next_offset(batch);
+    struct load *load = ctx;
+    epochs_assign(&load->epochs, batch->partition_leader_epoch, batch->base_offset);
 }
 
-/* Reads all of it. *whole tells whether it was good to its end. */
+/* Reads all of it. *whole tells whether it was good to its end. The epochs of a segment that only
+ * lacks its index (not `learn`) are known, with those that follow it. */
 static enum err check_segment(struct load *load, struct env_fs *fs, struct env_file *file,
-                              int64_t size, struct segment_facts *facts, bool *whole)
+                              int64_t size, struct segment_facts *facts, bool learn, bool *whole)
 {
-    struct recovered r = {.load = load, .end_offset = facts->base_offset};
     struct err_text why = {{0}};
     enum err e = segment_walk(fs, file, size, INT64_MAX, true, load->index_interval_bytes, facts,
-                              on_batch, &r, &why);
+                              learn ? on_batch : NULL, load, &why);
     load->opened.recovered_bytes += facts->size;
     *whole = e == ERR_NONE;
     if (e == ERR_CORRUPT) {
@@ -359,7 +353,7 @@ static enum err load_one(struct load *load, struct env_fs *fs, size_t i, bool ch
         e = loaded == ERR_NOT_FOUND || loaded == ERR_CORRUPT ? ERR_NONE : loaded;
     }
     if (e == ERR_NONE && index_made) {
-        e = check_segment(load, fs, file, size, facts, whole);
+        e = check_segment(load, fs, file, size, facts, check, whole);
         if (e == ERR_NONE && !check && !*whole) {
             err_set(&load->task.text,
                     "%s is damaged at offset %lld although it was closed cleanly; "

@@ -283,6 +283,7 @@ void rig_forget(struct rig *r)
     memset(r->next_sequence, 0, sizeof r->next_sequence);
     r->start = 0;
     r->start_kept = 0;
+    r->epochs_from = 0;
     r->durable = 0;
 }
 
@@ -396,6 +397,7 @@ static void note_crash(struct rig *r)
     if (r->ready && !r->unchecked) {
         r->durable = log_durable_end(r->log);
         r->start = log_start(r->log);
+        r->epochs_from = r->start > r->epochs_from ? r->start : r->epochs_from;
     }
     r->crashed = true;
     r->ready = false;
@@ -516,6 +518,11 @@ static bool read_all(struct rig *r, struct rig_batches *out)
         buf_unref(bytes);
     }
     assert_int_equal(at, end);
+    for (size_t i = 0; i < out->count; i++) {
+        if (out->items[i].base >= log_start(r->log) && out->items[i].base >= r->epochs_from) {
+            assert_int_equal(log_epoch_at(r->log, out->items[i].base), out->items[i].epoch);
+        }
+    }
     return true;
 }
 

@@ -40,10 +40,11 @@ struct rig {
     int32_t epoch;
     int32_t next_sequence[RIG_PRODUCERS];
     int64_t start;
-    int64_t durable;    /* the durable end at the moment of a crash */
-    int64_t start_kept; /* a crash may not bring the start back below this */
-    bool deleting;      /* log_delete was called ... */
-    bool deleted;       /* ... and has answered */
+    int64_t durable;     /* the durable end at the moment of a crash */
+    int64_t start_kept;  /* a crash may not bring the start back below this */
+    int64_t epochs_from; /* the highest start there was: a crash may lose the epochs below it */
+    bool deleting;       /* log_delete was called ... */
+    bool deleted;        /* ... and has answered */
     bool crashed;
     bool ready;     /* the log is open ... */
     bool unchecked; /* ... but what a crash left was not yet taken into the model */

@@ -173,6 +173,7 @@ static void wait_for_room(struct rig *r)
 static bool live_with_no_room_at(uint64_t k, bool lasting)
 {
     struct rig *r = rig_new(77);
+    sim_disk_latency(r->node, SIM_WRITE, (struct sim_latency){.min_us = 500, .max_us = 5000});
     assert_true(rig_open(r));
     log_begin_epoch(r->log, 0);
     sim_disk_fail(r->node, ROOM_OPS, NULL, k, ERR_NO_SPACE, lasting);

@@ -68,11 +68,17 @@ static struct buf *copy_of(const struct rig *r, size_t at)
     return buf_copy(r->model.items[at].bytes->data, r->model.items[at].bytes->size);
 }
 
-static int16_t offer(struct rig *r, struct buf *buf, struct log_append_result *result)
+static int16_t offer_to(struct log *log, struct buf *buf, int32_t epoch,
+                        struct log_append_result *result)
 {
-    log_append_as_leader(r->log, buf, 0, buf->size, r->epoch, result);
+    log_append_as_leader(log, buf, 0, buf->size, epoch, result);
     buf_unref(buf);
     return result->error;
+}
+
+static int16_t offer(struct rig *r, struct buf *buf, struct log_append_result *result)
+{
+    return offer_to(r->log, buf, r->epoch, result);
 }
 
 static void test_refusals(void **state)
@@ -263,6 +269,60 @@ static void test_corruption_is_not_a_torn_tail(void **state)
     rig_free(r);
 }
 
+static void on_other(void *ctx, struct log *log, const struct log_opened *opened)
+{
+    (void)log;
+    assert_int_equal(opened->error, ERR_NONE);
+    *(bool *)ctx = true;
+}
+
+/* The same found by a reader: that log fails, by name, and the others go on. */
+static void test_damage_is_found_by_reading(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        struct rig *r = opened_rig(20);
+        bool other_open = false;
+        static const struct log_events none = {0};
+        fill(r, 30);
+        assert_true(rig_wait_durable(r) && rig_close(r) && rig_open(r)); /* nothing is hot */
+        struct log *other =
+            log_open(r->dir, "other", 0, &r->topic_id, &r->config, ENV_WORKER_APPEND,
+                     ENV_WORKER_COMMIT, &none, on_other, &other_open);
+        assert_true(rig_run(r, 100) && other_open);
+        /* A length, a byte of the records, the time a lookup is for. */
+        int64_t batch = r->model.items[4].base;
+        int64_t at = 4 * (int64_t)r->model.items[0].bytes->size;
+        assert_true(sim_disk_flip(r->node, SEGMENT_0,
+                                  at + (round == 0   ? 9
+                                        : round == 1 ? 80
+                                                     : 16),
+                                  0x10));
+        int64_t next = 0;
+        struct buf *bytes = rig_read(r, 0, 100000, &next);
+        assert_int_equal(r->error, ERR_NONE); /* as far as it is good */
+        assert_int_equal(next, batch);
+        buf_unref(bytes);
+        assert_null(rig_read(r, next, 100000, &next));
+        assert_int_equal(r->error, ERR_CORRUPT);
+        char offset[64];
+        snprintf(offset, sizeof offset, "at offset %lld", (long long)batch);
+        assert_non_null(strstr(r->text.text, SEGMENT_0));
+        assert_non_null(strstr(r->text.text, offset));
+        assert_true(rig_run(r, 10));
+        assert_int_equal(r->failed_news, 1);
+        assert_true(log_failed(r->log));
+        assert_false(log_dir_failed(r->dir) || log_failed(other));
+        assert_int_equal(rig_append(r, 1, 10, -1), KAFKA_KAFKA_STORAGE_ERROR);
+        struct log_append_result result;
+        assert_int_equal(offer_to(other, copy_of(r, 0), 0, &result), 0);
+        assert_true(rig_run(r, 1000));
+        assert_int_equal(log_durable_end(other), 2);
+        log_free(other);
+        rig_free(r);
+    }
+}
+
 /* Cut at every byte of the last batches: the log ends at the last whole one. */
 static void test_torn_tail(void **state)
 {
@@ -436,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_lookup),
         cmocka_unit_test(test_retention),
         cmocka_unit_test(test_corruption_is_not_a_torn_tail),
+        cmocka_unit_test(test_damage_is_found_by_reading),
         cmocka_unit_test(test_torn_tail),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_start_is_kept),
