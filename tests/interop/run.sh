@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
 # Unmodified clients of other projects against one broker: kcat and librdkafka (apt), confluent-kafka-python and
 # kafka-python (PyPI), kafkajs (npm), the Java client and Kafka's own tools (Maven Central), franz-go (Go modules).
+# Then the tools, some clients and a broker of Apache Kafka with a cluster of three (three.py).
 #
-#   tests/interop/run.sh [PRESET]     the preset's barnabasd is built if need be (default asan)
+#   tests/interop/run.sh [PRESET|DIRECTORY]   the preset's barnabasd is built if need be (default asan), or one that
+#                                             stands in a build directory is taken
 #
 # What is fetched is kept in ${BARNABAS_INTEROP_CACHE:-~/.cache/barnabas-interop}. A client whose language is not
 # on the machine is skipped by name; with CI=true that is a failure.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . conf/packages.sh
-PRESET=${1:-asan}
+case ${1:-asan} in
+    */*) PRESET= BUILD=$1 ;;
+    *) PRESET=${1:-asan} BUILD=build/${1:-asan} ;;
+esac
 CACHE=${BARNABAS_INTEROP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/barnabas-interop}
 HERE=tests/interop
 PASSED=0 FAILED=0 SKIPPED=()
@@ -51,7 +56,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 start_broker() {
     PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    build/"$PRESET"/broker/barnabasd --data-dir "$WORK/data" --set "listeners=PLAINTEXT://127.0.0.1:$PORT" \
+    "$BUILD"/broker/barnabasd --data-dir "$WORK/data" --set "listeners=PLAINTEXT://127.0.0.1:$PORT" \
         --set group.initial.rebalance.delay.ms=200 >"$WORK/broker.out" 2>"$WORK/broker.log" &
     BROKER_PID=$!
     ADDRESS=127.0.0.1:$PORT
@@ -77,7 +82,7 @@ kcat_round() {
 }
 
 numbers_round() {
-    build/"$PRESET"/tests/integration/numbers "$ADDRESS" interop-librdkafka 20000 0 >"$WORK/acked" || return 1
+    "$BUILD"/tests/integration/numbers "$ADDRESS" interop-librdkafka 20000 0 >"$WORK/acked" || return 1
     kcat -C -b "$ADDRESS" -t interop-librdkafka -e -q -o beginning | cmp - <(seq 0 19999)
 }
 
@@ -94,40 +99,57 @@ python_clients() {
 
 node_client() {
     have npm || { skip kafkajs 'npm is not here'; return; }
-    mkdir -p "$CACHE/node" && cp $HERE/node/package.json $HERE/node/client.js "$CACHE/node/"
+    mkdir -p "$CACHE/node" && cp $HERE/node/package.json $HERE/node/*.js "$CACHE/node/"
     [ -d "$CACHE/node/node_modules/kafkajs" ] || (cd "$CACHE/node" && npm install --silent --no-audit --no-fund) >"$WORK/npm.out" 2>&1 || cat "$WORK/npm.out"
     try kafkajs node "$CACHE/node/client.js" "$ADDRESS"
 }
 
 go_client() {
     have go || { skip franz-go 'go is not here'; return; }
-    mkdir -p "$CACHE/go" && cp $HERE/go/go.mod $HERE/go/main.go "$CACHE/go/"
+    mkdir -p "$CACHE/go/going" "$CACHE/go/bin"
+    cp $HERE/go/go.mod $HERE/go/main.go "$CACHE/go/" && cp $HERE/go/going/main.go "$CACHE/go/going/"
     [ ! -f $HERE/go/go.sum ] || cp $HERE/go/go.sum "$CACHE/go/"
-    (cd "$CACHE/go" && go build -mod=mod -o interop .) >"$WORK/go.out" 2>&1 || { cat "$WORK/go.out"; }
-    try franz-go "$CACHE/go/interop" "$ADDRESS"
+    (cd "$CACHE/go" && go build -mod=mod -o bin/ ./...) >"$WORK/go.out" 2>&1 || { cat "$WORK/go.out"; }
+    try franz-go "$CACHE/go/bin/interop" "$ADDRESS"
 }
 
 java_jars() {
-    [ -f "$CACHE/java/.complete" ] && return 0
+    [ -f "$CACHE/java/.complete" ] && cmp -s $HERE/java/pom.xml "$CACHE/java/pom.xml" && return 0
     mkdir -p "$CACHE/java" && cp $HERE/java/pom.xml "$CACHE/java/"
     (cd "$CACHE/java" && mvn -q -B dependency:copy-dependencies -DoutputDirectory=jars) >"$WORK/mvn.out" 2>&1 &&
         touch "$CACHE/java/.complete" || { tail -n 20 "$WORK/mvn.out"; return 1; }
 }
 
+# One JVM that runs tool after tool (java/src/Tools.java); the class path of all that Java does here.
+JAVA=(java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=off -cp "$WORK/classes:$CACHE/java/jars/*")
+JAVA_HERE=
+
 java_client() {
     if ! have java || ! have javac || ! have mvn; then
         skip kafka-tools "java, javac and mvn are needed"
-        skip java-client "the same"
-        skip kafka-dump-log 'the same'
-        skip schemas 'the same'
+        for name in java-client kafka-dump-log schemas three-tools three-apache-kafka; do skip $name 'the same'; done
         return
     fi
     java_jars || { FAILED=$((FAILED + 1)); return; }
     mkdir -p "$WORK/classes"
-    javac -cp "$CACHE/java/jars/*" -d "$WORK/classes" $HERE/java/src/Interop.java 2>"$WORK/javac.out" || cat "$WORK/javac.out"
+    javac -cp "$CACHE/java/jars/*" -d "$WORK/classes" $HERE/java/src/*.java 2>"$WORK/javac.out" || cat "$WORK/javac.out"
+    JAVA_HERE=yes
+    coproc TOOLS { exec "${JAVA[@]}" Tools 2>&1; }
     try kafka-tools tools_round
-    try java-client java -cp "$WORK/classes:$CACHE/java/jars/*" Interop "$ADDRESS"
+    exec {TOOLS[1]}>&-
+    try java-client "${JAVA[@]}" Interop "$ADDRESS"
     [ ! -f $HERE/schemas.py ] || try schemas python3 -B $HERE/schemas.py "$CACHE"/java/jars/kafka-*.jar
+}
+
+# With a cluster of three.
+three() {
+    local clients=()
+    [ -z "$JAVA_HERE" ] || try three-tools python3 -B $HERE/three.py tools
+    [ ! -x "$CACHE/python/bin/python" ] || clients+=(python)
+    [ ! -x "$CACHE/go/bin/going" ] || clients+=(go)
+    [ -z "$JAVA_HERE" ] || clients+=(java)
+    try three-failover python3 -B $HERE/three.py failover "${clients[@]}"
+    [ -z "$JAVA_HERE" ] || try three-apache-kafka python3 -B $HERE/three.py apache
 }
 
 # Kafka's own command line tools, each asked for what its words should show.
@@ -136,7 +158,12 @@ tools_round() {
     tool() { # EXPECTED CLASS ARGUMENT...: the output must match
         expect=$1
         shift
-        timeout 60 java -cp "$CACHE/java/jars/*" "$1" --bootstrap-server "$ADDRESS" "${@:2}" >"$WORK/tool.out" 2>&1
+        local IFS=$'\t' line
+        printf '%s\n' "$1"$'\t'--bootstrap-server$'\t'"$ADDRESS"$'\t'"${*:2}" >&"${TOOLS[1]}"
+        while IFS= read -t 60 -r line <&"${TOOLS[0]}"; do
+            case $line in '=== exit '*) break ;; esac
+            printf '%s\n' "$line"
+        done >"$WORK/tool.out"
         grep -qE -- "$expect" "$WORK/tool.out" || { printf '%s: no "%s" in\n' "$*" "$expect"; cat "$WORK/tool.out"; return 1; }
     }
     local tools=org.apache.kafka.tools
@@ -161,7 +188,7 @@ tools_round() {
 # Kafka's own reader over everything the stopped broker left on disk.
 dump_logs() {
     local file
-    local tool=(java -cp "$CACHE/java/jars/*" org.apache.kafka.tools.DumpLogSegments)
+    local tool=("${JAVA[@]}" org.apache.kafka.tools.DumpLogSegments)
     local data=() meta=()
     for file in "$WORK"/data/interop-*/*.log "$WORK"/data/interop-*/*.index "$WORK"/data/interop-*/*.timeindex \
         "$WORK"/data/interop-*/*.snapshot "$WORK"/data/__consumer_offsets-*/*.log; do
@@ -179,8 +206,12 @@ dump_logs() {
 }
 
 packages_need $PACKAGES_BUILD $PACKAGES_TEST || exit 2
-if ! [ -f build/"$PRESET"/build.ninja ]; then cmake --preset "$PRESET" >"$WORK/configure.out" 2>&1 || { cat "$WORK/configure.out"; exit 1; }; fi
-cmake --build --preset "$PRESET" --target barnabasd numbers >"$WORK/build.out" 2>&1 || { tail -n 30 "$WORK/build.out"; exit 1; }
+if [ -n "$PRESET" ]; then
+    [ -f "$BUILD/build.ninja" ] || cmake --preset "$PRESET" >"$WORK/configure.out" 2>&1 || { cat "$WORK/configure.out"; exit 1; }
+    cmake --build --preset "$PRESET" --target barnabasd barnabas numbers >"$WORK/build.out" 2>&1 || { tail -n 30 "$WORK/build.out"; exit 1; }
+fi
+export BARNABASD=$BUILD/broker/barnabasd BARNABAS=$BUILD/console/barnabas NUMBERS=$BUILD/tests/integration/numbers
+export CACHE JARS=$CACHE/java/jars CLASSES=$WORK/classes
 mkdir -p "$CACHE"
 start_broker
 try kcat kcat_round
@@ -201,7 +232,8 @@ else
     printf 'FAILED  the broker ended with %s\n' "$code"
     grep -A 20 'ERROR\|runtime error' "$WORK/broker.log" | head -n 40
 fi
-[ ! -f "$CACHE/java/.complete" ] || ! have java || try kafka-dump-log dump_logs
+[ -z "$JAVA_HERE" ] || try kafka-dump-log dump_logs
+three
 if [ "${#SKIPPED[@]}" -gt 0 ]; then
     printf 'skipped: %s\n' "${SKIPPED[*]}"
     [ "${CI:-}" != true ] || FAILED=$((FAILED + ${#SKIPPED[@]}))
