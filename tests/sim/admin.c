@@ -273,7 +273,9 @@ static struct named *new_passing(struct admin *a)
     named->partitions = 1 + (int32_t)universe_below(a->actor.universe, 3);
     named->replicas = 1;
     if (a->actor.universe->server_count > 1) {
-        named->replicas = (int16_t)(1 + universe_below(a->actor.universe, REPLICAS));
+        /* Nothing on one broker alone where disks may be lost. */
+        bool wipes = a->actor.universe->fault_kinds & (1U << FAULT_WIPE);
+        named->replicas = (int16_t)(REPLICAS - universe_below(a->actor.universe, wipes ? 2 : 3));
     }
     return named;
 }

@@ -196,7 +196,9 @@ static bool topic_level(void *ctx, const struct image_topic *topic)
         for (int32_t k = 0; k < partition->replicas.count; k++) {
             held = held || partition->replicas.ids[k] == level->only;
         }
-        if (held && (partition->leader < 0 || partition->isr.count != partition->replicas.count)) {
+        bool alone = level->only >= 0 && partition->replicas.count == 1;
+        if (held &&
+            (alone || partition->leader < 0 || partition->isr.count != partition->replicas.count)) {
             level->ok = false;
             snprintf(level->why, level->size,
                      "server %d knows %s-%d with leader %d and %d of %d replicas in sync",

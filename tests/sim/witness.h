@@ -34,7 +34,8 @@ bool witness_level(struct witness *w, char *why, size_t size);
 /* All brokers that are up agree who leads the partitions of the offsets topic, so that nobody can
  * answer as a coordinator who has been replaced without knowing it. */
 bool witness_coordinators_agreed(const struct witness *w);
-/* Every partition it holds is in sync on all its replicas; always true for a controller. */
+/* Every partition it holds has other replicas, and is in sync on all of them; always true for a
+ * controller. */
 bool witness_can_spare(struct witness *w, const struct server *server);
 /* Every voter has a quorum-state on its disk, so that none takes the cluster for a new one. */
 bool witness_voters_proven(const struct witness *w);
