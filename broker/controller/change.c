@@ -11,9 +11,10 @@
  * Kafka's PartitionChangeBuilder has the same rules.
  *
  * DIRECTORIES (KIP-858). A replica may lead while its broker has the directory that metadata says
- * holds it: a broker that comes back with an empty disk does not lead what it has lost. Who joins
- * an ISR has what it takes in whatever directory it is, and whoever is elected unclean begins with
- * what it has: metadata is then brought in line with the directories the broker has. */
+ * holds it: a broker that comes back with an empty disk does not lead what it has lost, while
+ * others may have more. A partition of one replica has no others. Who joins an ISR has what it
+ * takes in whatever directory it is, and whoever is elected unclean or as the only replica begins
+ * with what it has: metadata is then brought in line with the directories the broker has. */
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
@@ -124,7 +125,8 @@ static bool may_lead(const struct partition_change *change, int32_t id)
 
 static bool may_lead_clean(const struct partition_change *change, int32_t id)
 {
-    return may_lead(change, id) && ids_hold(change->isr, id) && has_directory(change, id);
+    return may_lead(change, id) && ids_hold(change->isr, id) &&
+           (has_directory(change, id) || change->partition->replicas.count == 1);
 }
 
 static int32_t first_that(const struct partition_change *change,
@@ -138,15 +140,21 @@ static int32_t first_that(const struct partition_change *change,
     return NOBODY;
 }
 
-bool partition_change_starved(const struct partition_change *change)
+bool partition_change_begins_empty(const struct partition_change *change,
+                                   const struct image_partition *after)
 {
-    for (int32_t i = 0; i < change->partition->isr.count; i++) {
-        int32_t id = change->partition->isr.ids[i];
-        if (may_lead(change, id) && !has_directory(change, id)) {
-            return true;
-        }
+    return after->leader != NOBODY && !has_directory(change, after->leader);
+}
+
+bool partition_change_starved(const struct partition_change *change,
+                              const struct image_partition *after)
+{
+    bool starved = false;
+    for (int32_t i = 0; i < after->isr.count && after->leader == NOBODY; i++) {
+        int32_t id = after->isr.ids[i];
+        starved = starved || (may_lead(change, id) && !has_directory(change, id));
     }
-    return false;
+    return starved;
 }
 
 /* Fills leader, ISR and recovery of `after`. */
@@ -187,10 +195,10 @@ static bool directories_differ(const struct partition_change *change,
     bool differ = false;
     for (int32_t i = 0; i < before->replicas.count; i++) {
         int32_t id = before->replicas.ids[i];
-        bool begins_anew = after->isr.ids == &change->alone && id == change->alone;
+        bool begins = id == after->leader && id != before->leader;
         bool joins = ids_hold(after->isr, id) && !ids_hold(before->isr, id);
         to[i] = before->directories[i];
-        if ((begins_anew || joins) && !has_directory(change, id)) {
+        if ((begins || joins) && !has_directory(change, id)) {
             to[i] = directory_of(change->controller->image, id);
             differ = true;
         }

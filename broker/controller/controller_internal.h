@@ -129,8 +129,12 @@ struct partition_change partition_change_of(struct controller *controller,
  * with arrays of the image and of `change`. */
 bool partition_change_add(struct partition_change *change, struct record_list *records,
                           struct image_partition *after);
-/* A member of the ISR is alive, but without the directory that holds its replica. */
-bool partition_change_starved(const struct partition_change *change);
+/* Of what partition_change_add said: the new leader is without the directory that held its replica;
+ * nobody leads, since who is alive of the ISR is. */
+bool partition_change_begins_empty(const struct partition_change *change,
+                                   const struct image_partition *after);
+bool partition_change_starved(const struct partition_change *change,
+                              const struct image_partition *after);
 bool broker_active(const struct image *image, int32_t broker_id);
 bool unclean_allowed(const struct controller *controller, const struct image_topic *topic);
 bool ids_hold(struct image_ids ids, int32_t id);

@@ -1,4 +1,6 @@
 /* Leaders and ISRs when a broker goes or comes back. */
+#include <inttypes.h>
+
 #include "broker/controller/controller_internal.h"
 
 struct walk {
@@ -8,6 +10,7 @@ struct walk {
     struct record_list *records;
     size_t changed;
     size_t starved;                 /* without a leader, for want of a directory */
+    size_t empty;                   /* led all the same */
     const struct uuid *directories; /* of the one leaving; NULL: all */
     int32_t directory_count;
 };
@@ -35,7 +38,8 @@ static void visit(struct walk *walk, const struct image_topic *topic,
     change.isr = (struct image_ids){isr, count};
     struct image_partition after;
     walk->changed += partition_change_add(&change, walk->records, &after);
-    walk->starved += after.leader == NOBODY && partition_change_starved(&change);
+    walk->starved += partition_change_starved(&change, &after);
+    walk->empty += partition_change_begins_empty(&change, &after);
     arena_free(&arena);
 }
 
@@ -89,6 +93,12 @@ size_t leaders_return(struct controller *controller, int32_t broker_id, struct r
     struct walk walk = {
         .controller = controller, .leaving = NOBODY, .returning = broker_id, .records = records};
     image_each_leaderless(controller->image, visit_partition, &walk);
+    if (walk.empty > 0) {
+        trace_warn(controller_trace(controller),
+                   "controller: %zu partitions begin again empty: broker %" PRId32
+                   " is back without the log directory that held them",
+                   walk.empty, broker_id);
+    }
     if (walk.starved > 0) {
         trace_warn(controller_trace(controller),
                    "controller: %zu partitions stay without a leader: who held them last is alive "

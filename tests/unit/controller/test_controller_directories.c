@@ -3,7 +3,8 @@
 
 #include "tests/unit/metadata/records.h"
 
-/* Broker 1 in directories `one`, broker 2 in its own; topic "alone" on 1, "both" on 1 and 2. */
+/* Brokers 1 and 2, each in a directory of its own; topic "alone" on 1, "both" on 1 and 2, "last" on
+ * 1 and 2 with 1 alone in its ISR. */
 struct house {
     struct rig rig;
     int64_t one;
@@ -16,20 +17,6 @@ struct house {
 static const struct image_partition *partition_of(const struct house *house, const char *topic)
 {
     return rig_partition(&house->rig, topic, 0);
-}
-
-static void house_start(struct house *house)
-{
-    rig_start(&house->rig, NULL, true);
-    house->first = uuid_from_number(5001);
-    house->second = uuid_from_number(6001);
-    house->anew = uuid_from_number(7001);
-    house->one = rig_broker(&house->rig, 1, NULL);
-    house->two = rig_broker(&house->rig, 2, NULL);
-    int32_t replicas[] = {1, 2};
-    rig_create_on(&house->rig, "alone", 1, replicas, 1);
-    rig_create_on(&house->rig, "both", 1, replicas, 2);
-    assert_true(uuid_equal(&partition_of(house, "alone")->directories[0], &house->first));
 }
 
 static void beat(struct house *house, bool fence)
@@ -65,20 +52,20 @@ static struct broker_heartbeat_response report_offline(struct house *house, stru
     return response;
 }
 
-/* The leader of "both" asks for this ISR. */
-static int16_t alter(struct house *house, int32_t leader, int32_t *isr, int32_t count)
+/* The leader asks for this ISR. */
+static int16_t alter(struct house *house, const char *name, int32_t leader, int32_t *isr,
+                     int32_t count)
 {
     struct alter_partition_request request;
     wire_defaults(&wire_alter_partition_request, &request);
     request.broker_id = leader;
     request.broker_epoch = leader == 1 ? house->one : house->two;
     const struct image *image = controller_committed_image(house->rig.controller);
-    __typeof__(request.topics.items[0]) topic = {.topic_id =
-                                                     image_topic_by_name(image, "both")->id};
+    __typeof__(request.topics.items[0]) topic = {.topic_id = image_topic_by_name(image, name)->id};
     __typeof__(topic.partitions.items[0]) part;
     wire_struct_defaults(&wire_struct_alter_partition_request_partition, &part);
-    part.leader_epoch = partition_of(house, "both")->leader_epoch;
-    part.partition_epoch = partition_of(house, "both")->partition_epoch;
+    part.leader_epoch = partition_of(house, name)->leader_epoch;
+    part.partition_epoch = partition_of(house, name)->partition_epoch;
     part.new_isr.items = isr;
     part.new_isr.count = count;
     topic.partitions.items = &part;
@@ -92,10 +79,27 @@ static int16_t alter(struct house *house, int32_t leader, int32_t *isr, int32_t 
     return error;
 }
 
+static void house_start(struct house *house)
+{
+    rig_start(&house->rig, NULL, true);
+    house->first = uuid_from_number(5001);
+    house->second = uuid_from_number(6001);
+    house->anew = uuid_from_number(7001);
+    house->one = rig_broker(&house->rig, 1, NULL);
+    house->two = rig_broker(&house->rig, 2, NULL);
+    int32_t replicas[] = {1, 2};
+    rig_create_on(&house->rig, "alone", 1, replicas, 1);
+    rig_create_on(&house->rig, "both", 1, replicas, 2);
+    rig_create_on(&house->rig, "last", 1, replicas, 2);
+    int32_t one = 1;
+    assert_int_equal(alter(house, "last", 1, &one, 1), 0);
+    assert_true(uuid_equal(&partition_of(house, "alone")->directories[0], &house->first));
+}
+
 static void join(struct house *house)
 {
     int32_t isr[] = {2, 1};
-    assert_int_equal(alter(house, 2, isr, 2), 0);
+    assert_int_equal(alter(house, "both", 2, isr, 2), 0);
     assert_int_equal(partition_of(house, "both")->isr.count, 2);
 }
 
@@ -131,18 +135,18 @@ static void an_empty_disk_does_not_lead_what_it_lost(void **state)
     struct house house;
     house_start(&house);
     come_back(&house, &house.anew, 1);
-    assert_int_equal(partition_of(&house, "alone")->leader, -1);
-    assert_int_equal(partition_of(&house, "alone")->isr.ids[0], 1);
+    assert_int_equal(partition_of(&house, "last")->leader, -1);
+    assert_int_equal(partition_of(&house, "last")->isr.ids[0], 1);
     assert_int_equal(partition_of(&house, "both")->leader, 2);
     /* nor when it is fenced and comes back again */
     beat(&house, true);
     beat(&house, false);
-    assert_int_equal(partition_of(&house, "alone")->leader, -1);
-    assert_int_equal(elect(&house, "alone", 0), KAFKA_PREFERRED_LEADER_NOT_AVAILABLE);
+    assert_int_equal(partition_of(&house, "last")->leader, -1);
+    assert_int_equal(elect(&house, "last", 0), KAFKA_PREFERRED_LEADER_NOT_AVAILABLE);
     /* the old disk leads again */
     come_back(&house, &house.first, 1);
-    assert_int_equal(partition_of(&house, "alone")->leader, 1);
-    assert_int_equal(partition_of(&house, "alone")->recovery, IMAGE_RECOVERED);
+    assert_int_equal(partition_of(&house, "last")->leader, 1);
+    assert_int_equal(partition_of(&house, "last")->recovery, IMAGE_RECOVERED);
     rig_stop(&house.rig);
 }
 
@@ -152,14 +156,30 @@ static void an_operator_may_begin_again(void **state)
     struct house house;
     house_start(&house);
     come_back(&house, &house.anew, 1);
-    assert_int_equal(elect(&house, "alone", 1), 0);
-    assert_int_equal(partition_of(&house, "alone")->leader, 1);
-    assert_int_equal(partition_of(&house, "alone")->recovery, IMAGE_RECOVERING);
-    assert_true(is_in(&house, "alone", 0, &house.anew));
+    assert_int_equal(elect(&house, "last", 1), 0);
+    assert_int_equal(partition_of(&house, "last")->leader, 1);
+    assert_int_equal(partition_of(&house, "last")->recovery, IMAGE_RECOVERING);
+    assert_true(is_in(&house, "last", 0, &house.anew));
     beat(&house, true);
-    assert_int_equal(partition_of(&house, "alone")->leader, -1);
+    assert_int_equal(partition_of(&house, "last")->leader, -1);
     beat(&house, false);
+    assert_int_equal(partition_of(&house, "last")->leader, 1);
+    rig_stop(&house.rig);
+}
+
+/* Nobody else could have what it lost. */
+static void the_only_replica_begins_again(void **state)
+{
+    (void)state;
+    struct house house;
+    house_start(&house);
+    int32_t led_in = partition_of(&house, "alone")->leader_epoch;
+    come_back(&house, &house.anew, 1);
     assert_int_equal(partition_of(&house, "alone")->leader, 1);
+    assert_true(partition_of(&house, "alone")->leader_epoch > led_in);
+    assert_true(is_in(&house, "alone", 0, &house.anew));
+    assert_int_equal(partition_of(&house, "last")->leader, -1);
+    assert_true(is_in(&house, "last", 0, &house.first));
     rig_stop(&house.rig);
 }
 
@@ -238,7 +258,7 @@ static void one_that_returns_says_first_what_it_has(void **state)
     beat(&house, true);
     assert_true(report_offline(&house, &house.first, 1).is_fenced);
     assert_false(report_offline(&house, &house.first, 1).is_fenced);
-    assert_int_equal(partition_of(&house, "alone")->leader, -1);
+    assert_int_equal(partition_of(&house, "last")->leader, -1);
     rig_stop(&house.rig);
 }
 
@@ -265,7 +285,7 @@ static void a_leader_without_its_directory_is_replaced_when_it_speaks(void **sta
     rig_commit(&house.rig);
     assert_int_equal(partition_of(&house, "both")->leader, 1);
     int32_t same[] = {1, 2};
-    assert_int_equal(alter(&house, 1, same, 2), KAFKA_NEW_LEADER_ELECTED);
+    assert_int_equal(alter(&house, "both", 1, same, 2), KAFKA_NEW_LEADER_ELECTED);
     assert_int_equal(partition_of(&house, "both")->leader, 2);
     assert_int_equal(partition_of(&house, "both")->leader_epoch, 1);
     rig_stop(&house.rig);
@@ -276,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_disk_does_not_lead_what_it_lost),
         cmocka_unit_test(an_operator_may_begin_again),
+        cmocka_unit_test(the_only_replica_begins_again),
         cmocka_unit_test(who_has_caught_up_may_lead_from_where_it_is),
         cmocka_unit_test(who_kept_its_directory_is_not_moved),
         cmocka_unit_test(a_directory_that_fails_takes_its_partitions_along),
