@@ -38,6 +38,7 @@ static const struct api_row rows[] = {
     {WIRE_BROKER_HEARTBEAT, API_CONTROLLER, api_controller_call},
     {WIRE_ALLOCATE_PRODUCER_IDS, API_CONTROLLER, api_controller_call},
     {WIRE_CONTROLLER_REGISTRATION, API_CONTROLLER, api_controller_call},
+    {WIRE_ASSIGN_REPLICAS_TO_DIRS, API_CONTROLLER, api_controller_call},
 };
 
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };

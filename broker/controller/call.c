@@ -23,6 +23,8 @@ static const struct controller_api apis[] = {
     {67, "AllocateProducerIds", true, allocate_producer_ids_handle, allocate_producer_ids_refuse},
     {70, "ControllerRegistration", true, controller_registration_handle,
      controller_registration_refuse},
+    {73, "AssignReplicasToDirs", true, assign_replicas_to_dirs_handle,
+     assign_replicas_to_dirs_refuse},
 };
 
 static const struct controller_api *api_of(int16_t api_key)

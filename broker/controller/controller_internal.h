@@ -3,7 +3,7 @@
  * Files: controller.c (life, news from the quorum), call.c (requests in, answers out, appending),
  * bootstrap.c, brokers.c (registration), heartbeat.c (sessions, fencing), change.c (one partition's
  * leader and ISR), leaders.c (those of a broker that comes or goes), alter_partition.c,
- * elect_leaders.c, placement.c, topics.c, delete_topics.c, partitions.c, names.c, configs.c,
+ * assign_directories.c, elect_leaders.c, placement.c, topics.c, delete_topics.c, partitions.c, names.c, configs.c,
  * producer_ids.c. */
 #ifndef BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 #define BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
@@ -210,6 +210,7 @@ int16_t config_check(const struct controller *controller, enum image_resource ty
     void concern##_refuse(struct controller_call *call, int16_t error, const char *message)
 
 HANDLERS(alter_partition);
+HANDLERS(assign_replicas_to_dirs);
 HANDLERS(elect_leaders);
 HANDLERS(create_topics);
 HANDLERS(delete_topics);

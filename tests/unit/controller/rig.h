@@ -60,6 +60,7 @@ struct rig_call {
         struct incremental_alter_configs_response configs;
         struct alter_partition_response alter_partition;
         struct elect_leaders_response elect_leaders;
+        struct assign_replicas_to_dirs_response assign_dirs;
     } response;
 };
 

@@ -291,6 +291,97 @@ static void a_leader_without_its_directory_is_replaced_when_it_speaks(void **sta
     rig_stop(&house.rig);
 }
 
+/* Broker 1 tells that `directory` holds the partition; the request's error, or else its own. */
+static int16_t assign(struct house *house, int64_t epoch, const char *name, int32_t partition,
+                      const struct uuid *directory)
+{
+    const struct image *image = controller_committed_image(house->rig.controller);
+    const struct image_topic *topic = image_topic_by_name(image, name);
+    struct assign_replicas_to_dirs_request request;
+    wire_defaults(&wire_assign_replicas_to_dirs_request, &request);
+    request.broker_id = 1;
+    request.broker_epoch = epoch;
+    __typeof__(request.directories.items[0].topics.items[0].partitions.items[0]) part = {partition};
+    __typeof__(request.directories.items[0].topics.items[0]) asked = {
+        .topic_id = topic == NULL ? uuid_from_number(77) : topic->id};
+    asked.partitions.items = &part;
+    asked.partitions.count = 1;
+    __typeof__(request.directories.items[0]) named = {.id = *directory};
+    named.topics.items = &asked;
+    named.topics.count = 1;
+    request.directories.items = &named;
+    request.directories.count = 1;
+    struct rig_call call;
+    rig_exchange(&house->rig, &call, 73, 0, &request);
+    const struct assign_replicas_to_dirs_response *response = &call.response.assign_dirs;
+    int16_t error = response->error_code;
+    if (error == 0) {
+        assert_true(uuid_equal(&response->directories.items[0].id, directory));
+        assert_true(
+            uuid_equal(&response->directories.items[0].topics.items[0].topic_id, &asked.topic_id));
+        assert_int_equal(
+            response->directories.items[0].topics.items[0].partitions.items[0].partition_index,
+            partition);
+        error = response->directories.items[0].topics.items[0].partitions.items[0].error_code;
+    }
+    rig_call_free(&call);
+    return error;
+}
+
+static void a_broker_tells_which_directory_holds_what(void **state)
+{
+    (void)state;
+    struct house house;
+    house_start(&house);
+    struct uuid several[] = {house.first, uuid_from_number(8002)};
+    come_back(&house, several, 2);
+    join(&house);
+    int32_t epoch = partition_of(&house, "both")->partition_epoch;
+    struct uuid second = partition_of(&house, "both")->directories[1];
+    assert_int_equal(assign(&house, house.one, "both", 0, &several[1]), 0);
+    assert_true(is_in(&house, "both", 0, &several[1]));
+    assert_true(is_in(&house, "both", 1, &second)); /* the other's stays */
+    assert_int_equal(partition_of(&house, "both")->partition_epoch, epoch + 1);
+    assert_int_equal(partition_of(&house, "both")->isr.count, 2);
+    /* once more changes nothing */
+    assert_int_equal(assign(&house, house.one, "both", 0, &several[1]), 0);
+    assert_int_equal(partition_of(&house, "both")->partition_epoch, epoch + 1);
+
+    assert_int_equal(assign(&house, house.one, "both", 1, &house.first),
+                     KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    assert_int_equal(assign(&house, house.one, "nowhere", 0, &house.first), KAFKA_UNKNOWN_TOPIC_ID);
+    assert_int_equal(assign(&house, house.one - 1, "both", 0, &house.first),
+                     KAFKA_STALE_BROKER_EPOCH);
+    int32_t two = 2;
+    rig_create_on(&house.rig, "hers", 1, &two, 1);
+    assert_int_equal(assign(&house, house.one, "hers", 0, &house.first),
+                     KAFKA_NOT_LEADER_OR_FOLLOWER);
+    rig_stop(&house.rig);
+}
+
+static void a_lost_directory_takes_leadership_away(void **state)
+{
+    (void)state;
+    struct house house;
+    house_start(&house);
+    struct uuid lost = uuid_from_number(1);
+    assert_int_equal(partition_of(&house, "both")->leader, 1);
+    assert_int_equal(assign(&house, house.one, "both", 0, &lost), 0);
+    assert_int_equal(partition_of(&house, "both")->leader, 2);
+    assert_int_equal(partition_of(&house, "both")->isr.count, 1);
+    assert_true(is_in(&house, "both", 0, &lost));
+    /* the last one of an ISR stays in it, and leads no more */
+    assert_int_equal(assign(&house, house.one, "last", 0, &lost), 0);
+    assert_int_equal(partition_of(&house, "last")->leader, -1);
+    assert_int_equal(partition_of(&house, "last")->isr.ids[0], 1);
+    /* nor because another directory holds the partition now */
+    assert_int_equal(assign(&house, house.one, "last", 0, &house.first), KAFKA_KAFKA_STORAGE_ERROR);
+    come_back(&house, &house.anew, 1);
+    assert_int_equal(assign(&house, house.one, "last", 0, &house.anew), KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(partition_of(&house, "last")->leader, -1);
+    rig_stop(&house.rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +393,8 @@ int main(void)
         cmocka_unit_test(a_directory_that_fails_takes_its_partitions_along),
         cmocka_unit_test(a_leader_without_its_directory_is_replaced_when_it_speaks),
         cmocka_unit_test(one_that_returns_says_first_what_it_has),
+        cmocka_unit_test(a_broker_tells_which_directory_holds_what),
+        cmocka_unit_test(a_lost_directory_takes_leadership_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
