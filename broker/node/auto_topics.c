@@ -28,15 +28,21 @@ static void on_created(struct api_controller_call *call)
     auto_topic_free(topic);
 }
 
-/* As set; a lone node that was told nothing has nobody to replicate to. */
+/* As set. Where nothing is, as many as there are brokers, three at the most: those registered, or
+ * those still to come of a quorum whose voters are brokers as we are. */
 static int16_t offsets_replication_factor(const struct broker *broker)
 {
     const struct settings *values = broker->settings->values;
-    if (broker->settings->voters.count <= 1 &&
-        !settings_is_set(values, "offsets.topic.replication.factor")) {
-        return 1;
+    int32_t wanted = settings_int(values, "offsets.topic.replication.factor");
+    if (settings_is_set(values, "offsets.topic.replication.factor")) {
+        return (int16_t)wanted;
     }
-    return (int16_t)settings_int(values, "offsets.topic.replication.factor");
+    size_t brokers = image_broker_count(broker->image);
+    if ((broker->settings->roles & BROKER_ROLE_CONTROLLER) &&
+        broker->settings->voters.count > brokers) {
+        brokers = broker->settings->voters.count;
+    }
+    return (int16_t)(brokers < (size_t)wanted ? brokers : (size_t)wanted);
 }
 
 /* Apache Kafka's settings of the offsets topic (GroupCoordinator's offsetsTopicConfigs). */

@@ -71,6 +71,7 @@ void broker_free(struct broker *broker)
     node_conns_free(broker);
     node_vigil_end(broker);
     node_registration_stop(broker);
+    node_register_controller_stop(broker);
     node_producer_ids_free(broker);
     node_auto_topics_free(broker);
     if (broker->groups != NULL) {

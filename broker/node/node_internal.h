@@ -68,7 +68,14 @@ struct registration {
     bool leaving;
     struct env_timer leave; /* the controller has until then to answer */
     int64_t leave_deadline_ms;
-    int others; /* unfenced brokers besides us, when they were counted */
+    struct arena arena;
+    struct api_controller_call call;
+};
+
+/* What the active controller is told of our own controller. */
+struct controller_registration {
+    bool asked;
+    struct env_timer retry;
     struct arena arena;
     struct api_controller_call call;
 };
@@ -122,6 +129,7 @@ struct broker {
     struct replicas *replicas;
     struct groups *groups;
     struct registration registration;
+    struct controller_registration controller_registration;
     struct producer_ids producer_ids;
     struct auto_topic *auto_topics; /* uthash */
     struct api_context api;
@@ -171,6 +179,10 @@ void node_registration_settled(struct broker *broker);
  * leadership to, or we have none: then it may stop at once. */
 bool node_registration_leave(struct broker *broker);
 void node_registration_stop(struct broker *broker);
+
+/* controller_registration.c */
+void node_register_controller(struct broker *broker); /* when that is due; harmless otherwise */
+void node_register_controller_stop(struct broker *broker);
 
 /* controller_link.c: calls to the active controller */
 void node_controller_submit(void *ctx, struct api_controller_call *call);

@@ -110,6 +110,7 @@ static void fill_features(struct broker *broker, struct broker_registration_requ
 void node_register(struct broker *broker)
 {
     struct registration *self = &broker->registration;
+    heartbeat(broker); /* to a controller that is new: should we die, it hears it by our connection */
     if (self->phase != REGISTRATION_NONE || broker->phase >= BROKER_STOPPING) {
         return;
     }
@@ -261,19 +262,24 @@ void node_registration_settled(struct broker *broker)
     }
 }
 
-static bool is_another(void *ctx, const struct image_broker *other)
+struct others {
+    int32_t us;
+    int count;
+};
+
+static bool count_other(void *ctx, const struct image_broker *broker)
 {
-    struct broker *broker = ctx;
-    broker->registration.others += other->id != broker->node_id && !other->fenced;
+    struct others *others = ctx;
+    others->count += broker->id != others->us && !broker->fenced;
     return true;
 }
 
 bool node_registration_leave(struct broker *broker)
 {
     struct registration *self = &broker->registration;
-    self->others = 0;
-    image_each_broker(broker->image, is_another, broker);
-    if (self->phase != REGISTRATION_LIVE || self->others == 0) {
+    struct others others = {.us = broker->node_id};
+    image_each_broker(broker->image, count_other, &others);
+    if (self->phase != REGISTRATION_LIVE || others.count == 0) {
         return false;
     }
     self->leaving = true;

@@ -91,6 +91,7 @@ void node_stop_begin(struct broker *broker)
     node_conns_close(broker);
     node_vigil_end(broker);
     node_registration_stop(broker);
+    node_register_controller_stop(broker);
     node_producer_ids_free(broker);
     node_auto_topics_free(broker);
     if (broker->replicas == NULL) {

@@ -73,6 +73,7 @@ static void on_committed(void *ctx, const struct quorum_committed *committed)
     image_delta_clear(&delta);
     if (broker->phase < BROKER_STOPPING) {
         node_registration_image_changed(broker);
+        node_register_controller(broker);
     }
 }
 
@@ -85,6 +86,7 @@ static void on_leader_changed(void *ctx, int32_t leader_id, int32_t epoch)
     } else if (leader_id >= 0) {
         node_register(broker);
     }
+    node_register_controller(broker);
 }
 
 static void on_activated(void *ctx, int32_t epoch)

@@ -1,5 +1,5 @@
-/* What brokers send in a client's stead: a controller opens it, does it, and refuses what is not to
- * be handed on. */
+/* What a controller listener serves: requests that brokers send in a client's stead are opened and
+ * done, or refused when they are not to be handed on; and controllers say where they are. */
 #include "common/base/mem.h"
 #include "tests/unit/node/desk.h"
 
@@ -176,6 +176,28 @@ static void test_not_for_clients(void **state)
     desk_free(d);
 }
 
+/* A controller has told where it listens (KIP-919), under the address that others are told. */
+static void test_where_controllers_are(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(25, two_listeners);
+    desk_run(d, 2000);
+    struct line *l = line_new_at(d, 9093);
+    struct arena arena = {0};
+    struct describe_cluster_request *ask = request_new(WIRE_DESCRIBE_CLUSTER, &arena);
+    ask->endpoint_type = 2;
+    struct describe_cluster_response *out = line_ask(l, WIRE_DESCRIBE_CLUSTER, 2, ask, &arena);
+    assert_int_equal(out->error_code, KAFKA_NONE);
+    assert_int_equal(out->controller_id, 1);
+    assert_int_equal(out->brokers.count, 1);
+    assert_int_equal(out->brokers.items[0].broker_id, 1);
+    assert_true(wire_str_is(out->brokers.items[0].host, "10.0.0.1"));
+    assert_int_equal(out->brokers.items[0].port, 9093);
+    arena_free(&arena);
+    line_free(l);
+    desk_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_describe_quorum),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_not_for_clients),
+        cmocka_unit_test(test_where_controllers_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
