@@ -3,8 +3,8 @@
  * Files: controller.c (life, news from the quorum), call.c (requests in, answers out, appending),
  * bootstrap.c, brokers.c (registration), heartbeat.c (sessions, fencing), change.c (one partition's
  * leader and ISR), leaders.c (those of a broker that comes or goes), alter_partition.c,
- * assign_directories.c, elect_leaders.c, placement.c, topics.c, delete_topics.c, partitions.c, names.c, configs.c,
- * producer_ids.c. */
+ * assign_directories.c, elect_leaders.c, placement.c, topics.c, delete_topics.c, partitions.c,
+ * names.c, configs.c, producer_ids.c. */
 #ifndef BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 #define BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 
