@@ -120,6 +120,7 @@ def tools_round():
         tools(r'PartitionCount: 3\s+ReplicationFactor: 3.*min.insync.replicas=2', 'TopicCommand', *at, '--describe', '--topic', topic + '-0')
         tools('Produce', 'BrokerApiVersionsCommand', *at)
         check_quorum(tools, at, servers)
+        check_quorum(tools, ['--bootstrap-controller', broker.controller_address], servers)
         tools('', 'TopicCommand', *at, '--delete', '--topic', topic + '-[12]')
     names = tools('made-1-0', 'TopicCommand', *bootstrap, '--list').split()
     assert sorted(n for n in names if n.startswith('made')) == ['made-1-0', 'made-2-0', 'made-3-0'], names
@@ -204,23 +205,27 @@ def failover_round(*clients):
     stop_all(servers)
 
 
+def first_segment(data, topic, partition):
+    return os.path.join(data, '%s-%d' % (topic, partition), '%020d.log' % 0)
+
+
 class Apache:
-    """One Apache Kafka broker, of the cluster that `servers` are."""
+    """One Apache Kafka broker, of the cluster that `servers` are, in two log directories."""
 
     def __init__(self, node_id, servers, tools):
         self.node_id, self.process, self.starts = node_id, None, 0
         self.port, = cluster.free_ports(1)
         self.address = '127.0.0.1:%d' % self.port
         self.root = os.path.join(servers.root, 'apache')
-        self.data = os.path.join(self.root, 'data')
-        os.makedirs(self.data)
+        self.data = [os.path.join(self.root, name) for name in ('data-a', 'data-b')]
+        os.makedirs(self.root)
         self.settings = os.path.join(self.root, 'server.properties')
         voters = ','.join('%d@%s' % (b.node_id, b.controller_address) for b in servers.brokers)
         with open(self.settings, 'w') as file:
             file.write('\n'.join(['process.roles=broker', 'node.id=%d' % node_id, 'listeners=PLAINTEXT://' + self.address,
                                   'controller.quorum.voters=' + voters, 'controller.listener.names=CONTROLLER',
                                   'listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
-                                  'log.dirs=' + self.data, 'offsets.topic.replication.factor=3', 'offsets.topic.num.partitions=4',
+                                  'log.dirs=' + ','.join(self.data), 'offsets.topic.replication.factor=3', 'offsets.topic.num.partitions=4',
                                   'min.insync.replicas=2', 'group.initial.rebalance.delay.ms=200', '']))
         cluster_id = re.search(r'^cluster\.id=(.+)$', cluster.read(os.path.join(servers.brokers[0].data, 'meta.properties')), re.M)
         tools('Formatting', 'kafka.tools.StorageTool', 'format', '-t', cluster_id.group(1), '-c', self.settings)
@@ -238,6 +243,10 @@ class Apache:
 
     def log(self):
         return cluster.read(self.log_path)
+
+    def segment(self, topic, partition):
+        """The path of the partition's first segment."""
+        return next(path for path in (first_segment(data, topic, partition) for data in self.data) if os.path.exists(path))
 
     def wrong(self):
         """What it complained of, but for connections to those who were killed."""
@@ -321,13 +330,20 @@ def apache_round():
     for partition, replicas in enumerate(([1, 4, 2], [4, 2, 3])):
         read = [int(n) for n in servers.kcat('-C', '-t', 'mixed', '-p', str(partition), '-o', 'beginning', '-e', '-q').split()]
         assert read == numbers[partition::2], 'mixed-%d: %d records' % (partition, len(read))
-        logs = [(apache if n == 4 else servers.broker(n)).data + '/mixed-%d/%020d.log' % (partition, 0) for n in replicas]
+        logs = [apache.segment('mixed', partition) if n == 4 else first_segment(servers.broker(n).data, 'mixed', partition)
+                for n in replicas]
         assert len({open(path, 'rb').read() for path in logs}) == 1, 'mixed-%d is not the same everywhere' % partition
     groups_round(tools, servers, 'mixed', len(numbers))
     assert not apache.wrong(), apache.wrong()[:10]
+    assert any('broker 4 tells the log directories of' in said for broker in servers.brokers for said in logs_of(broker))
     assert apache.stop() in (0, 143), apache.log()[-3000:]
     tools.close()
     stop_all(servers)
+
+
+def logs_of(broker):
+    """What it said in each of its lives."""
+    return [cluster.read(os.path.join(broker.root, 'log.%d' % start)) for start in range(1, broker.starts + 1)]
 
 
 def stop_all(servers):
@@ -335,8 +351,7 @@ def stop_all(servers):
     for broker in servers.brokers:
         assert broker.stop() == 0, broker.log()[-5000:]
     for broker in servers.brokers:
-        for start in range(1, broker.starts + 1):
-            said = cluster.read(os.path.join(broker.root, 'log.%d' % start))
+        for said in logs_of(broker):
             wrong = [line for line in said.splitlines() if re.search(r'\bERROR\b|runtime error', line)]
             assert not wrong, wrong[:20]
     servers.close()
