@@ -104,13 +104,47 @@ static void check_directories(struct check *check)
 
 /* ---- who it is ---- */
 
+static bool listens_at(const struct broker_registration_request *request,
+                       const struct image_endpoint *endpoint)
+{
+    for (int32_t i = 0; i < request->listeners.count; i++) {
+        if (wire_str_is(request->listeners.items[i].name, endpoint->listener) &&
+            wire_str_is(request->listeners.items[i].host, endpoint->host) &&
+            request->listeners.items[i].port == endpoint->port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It holds a log directory that the older life held, and listens where that did: of both there can
+ * be but one at a time, a directory being locked by its process. */
+static bool in_its_place(const struct broker_registration_request *request,
+                         const struct image_broker *existing)
+{
+    bool same = existing->endpoint_count == request->listeners.count;
+    for (int32_t i = 0; i < existing->endpoint_count && same; i++) {
+        same = listens_at(request, &existing->endpoints[i]);
+    }
+    bool holds = false;
+    for (int32_t i = 0; i < existing->log_dir_count && same && !holds; i++) {
+        holds =
+            uuids_hold(request->log_dirs.items, request->log_dirs.count, &existing->log_dirs[i]);
+    }
+    return same && holds;
+}
+
 /* An older life of the broker is still heard of. Not so when the broker is this very process: its
- * older life ended when this one took the lock on the data directory. */
+ * older life ended when this one took the lock on the data directory. Nor when it is in the place
+ * of the older one, with which we are not in touch; in touch, a request that a life sent before it
+ * ended could put out the one after it. */
 static bool old_life_lasts(struct check *check, const struct image_broker *existing)
 {
     return existing != NULL && existing->id != check->controller->config.node_id &&
            session_valid(check->controller, existing) &&
-           !uuid_equal(&existing->incarnation_id, &check->request->incarnation_id);
+           !uuid_equal(&existing->incarnation_id, &check->request->incarnation_id) &&
+           (session_in_touch(check->controller, existing) ||
+            !in_its_place(check->request, existing));
 }
 
 static void check_registration(struct check *check, const struct image_broker *existing)

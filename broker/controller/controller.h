@@ -132,6 +132,9 @@ void controller_submit(struct controller *controller, struct controller_call *ca
 /* `done` will not come; what was decided stays decided. Harmless when it is not waiting. */
 void controller_cancel(struct controller *controller, struct controller_call *call);
 
+/* The connection that carried the heartbeats of this life of a broker has ended. */
+void controller_broker_unheard(struct controller *controller, int32_t broker_id,
+                               int64_t broker_epoch);
 /* The process of this life of a broker is known to have ended, for it did not answer at `since_ms`
  * or later: it is fenced now and not when its session ends. Nothing happens, and false comes back,
  * when that life is over or fenced already, or has been heard of since. `why` ends the trace line.

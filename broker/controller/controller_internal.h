@@ -44,6 +44,8 @@ struct session {
     int64_t heard_ms;
     int64_t metadata_offset;            /* the highest it says it has */
     int64_t controlled_shutdown_offset; /* -1, or where its request to stop was recorded */
+    /* It spoke to this very controller, and the connection it spoke over has not ended since. */
+    bool in_touch;
     UT_hash_handle hh;
 };
 
@@ -99,6 +101,7 @@ void bootstrap_records(const struct controller *controller, struct record_list *
 struct session *session_of(struct controller *controller, int32_t broker_id);
 void session_start(struct controller *controller, int32_t broker_id, int64_t broker_epoch);
 bool session_valid(struct controller *controller, const struct image_broker *broker);
+bool session_in_touch(struct controller *controller, const struct image_broker *broker);
 void sessions_begin(
     struct controller *controller); /* on activation: every unfenced broker gets one */
 void sessions_end(struct controller *controller);

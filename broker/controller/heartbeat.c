@@ -24,6 +24,22 @@ bool session_valid(struct controller *controller, const struct image_broker *bro
            env_now_ms(controller->env) - session->heard_ms < controller->config.session_timeout_ms;
 }
 
+bool session_in_touch(struct controller *controller, const struct image_broker *broker)
+{
+    const struct session *session = session_of(controller, broker->id);
+    return session != NULL && session->broker_epoch == broker->epoch && session->in_touch;
+}
+
+void controller_broker_unheard(struct controller *controller, int32_t broker_id,
+                               int64_t broker_epoch)
+{
+    struct session *session = session_of(controller, broker_id);
+    ASSERT(session == NULL || controller->epoch != -1);
+    if (session != NULL && session->broker_epoch == broker_epoch) {
+        session->in_touch = false;
+    }
+}
+
 /* ---- fencing ---- */
 
 static void add_fencing(struct record_list *records, int32_t broker_id, int64_t epoch,
@@ -127,6 +143,7 @@ void session_start(struct controller *controller, int32_t broker_id, int64_t bro
     session->heard_ms = env_now_ms(controller->env);
     session->metadata_offset = -1;
     session->controlled_shutdown_offset = -1;
+    session->in_touch = true;
     arm(controller);
 }
 
@@ -134,6 +151,7 @@ static bool begin_session(void *ctx, const struct image_broker *broker)
 {
     struct controller *controller = ctx;
     session_start(controller, broker->id, broker->epoch);
+    session_of(controller, broker->id)->in_touch = false; /* nothing was heard yet */
     if (broker->in_controlled_shutdown) {
         session_of(controller, broker->id)->controlled_shutdown_offset =
             image_offset(controller->image);
@@ -338,6 +356,7 @@ void broker_heartbeat_handle(struct controller *controller, struct controller_ca
         next = FENCED; /* what it may lead is decided once the registration says what it has */
     }
     session->heard_ms = env_now_ms(controller->env);
+    session->in_touch = true;
     session->metadata_offset = request->current_metadata_offset;
     if (next != now && !(now == FENCED && next == SHUTDOWN_NOW)) {
         enter(controller, broker, next, records);

@@ -7,10 +7,10 @@
  *
  * Failure modes: the listener answers and keeps the connection for VIGIL_PROOF_MS (the other one
  * alone was lost, or the broker is back already), nobody answers at all, the address cannot be
- * found: its session decides. A dying process may still be accepted for: a connection that ends so
- * soon is dialled again. A refusal that comes after the broker was heard of again, or registered
- * anew, counts for nothing. A live broker whose listener refuses us is fenced once, and unfenced by
- * its next heartbeat. */
+ * found: its session decides, unless its next life registers from the same place. A dying process
+ * may still be accepted for: a connection that ends so soon is dialled again. A refusal that comes
+ * after the broker was heard of again, or registered anew, counts for nothing. A live broker whose
+ * listener refuses us is fenced once, and unfenced by its next heartbeat. */
 #include <inttypes.h>
 
 #include "broker/node/node_internal.h"
@@ -154,6 +154,7 @@ void node_vigil_connection_lost(struct broker *broker, int32_t broker_id, int64_
     if (broker->phase >= BROKER_STOPPING || !controller_active(broker->controller)) {
         return;
     }
+    controller_broker_unheard(broker->controller, broker_id, broker_epoch);
     const struct image_broker *peer = image_broker(controller_image(broker->controller), broker_id);
     if (watched(broker, peer) && peer->epoch == broker_epoch) {
         look(broker, peer);

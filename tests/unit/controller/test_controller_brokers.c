@@ -70,6 +70,9 @@ static void a_second_life_waits_for_the_end_of_the_first(void **state)
     int64_t second = -1;
     assert_int_equal(rig_register(&rig, 1, NULL, 9999, &second),
                      KAFKA_DUPLICATE_BROKER_REGISTRATION);
+    controller_broker_unheard(rig.controller, 1, first - 1); /* somebody else */
+    assert_int_equal(rig_register(&rig, 1, NULL, 9999, &second),
+                     KAFKA_DUPLICATE_BROKER_REGISTRATION);
     sim_run_for(rig.sim, 9000);
     rig_commit(&rig);
     assert_true(image_broker(image_of(&rig), 1)->fenced);
@@ -81,6 +84,90 @@ static void a_second_life_waits_for_the_end_of_the_first(void **state)
     assert_int_equal(rig_heartbeat(&rig, 1, second, false, false, NULL), 0);
     assert_int_equal(partition_of(&rig, "a")->leader, 1);
     assert_int_equal(partition_of(&rig, "a")->leader_epoch, 2);
+    rig_stop(&rig);
+}
+
+/* The older life's connection has ended, or was with an earlier controller. */
+static void one_in_its_former_place_need_not_wait(void **state)
+{
+    (void)state;
+    for (int failover = 0; failover < 2; failover++) {
+        struct rig rig;
+        rig_start(&rig, NULL, true);
+        int64_t first = rig_broker(&rig, 1, NULL);
+        assert_int_equal(rig_create(&rig, "a", 1, 1), 0);
+        if (failover) {
+            controller_deactivate(rig.controller);
+            rig.epoch = 2;
+            controller_activate(rig.controller, 2);
+        } else {
+            controller_broker_unheard(rig.controller, 1, first);
+        }
+        /* another directory: it may be another machine */
+        struct uuid other = uuid_from_number(6001);
+        int64_t second = -1;
+        assert_int_equal(rig_register_in(&rig, 1, 9999, &other, 1, &second),
+                         KAFKA_DUPLICATE_BROKER_REGISTRATION);
+        int32_t led_in = partition_of(&rig, "a")->leader_epoch;
+        assert_int_equal(rig_register(&rig, 1, NULL, 9999, &second), 0);
+        assert_true(second > first);
+        assert_true(image_broker(image_of(&rig), 1)->fenced);
+        assert_int_equal(partition_of(&rig, "a")->leader, -1);
+        assert_int_equal(rig_heartbeat(&rig, 1, second, false, false, NULL), 0);
+        assert_int_equal(partition_of(&rig, "a")->leader_epoch, led_in + 2);
+        /* what the life before sent, and came late, does not put it out */
+        assert_int_equal(rig_register(&rig, 1, NULL, 9998, &first),
+                         KAFKA_DUPLICATE_BROKER_REGISTRATION);
+        /* nor when its connection was lost and it has another */
+        controller_broker_unheard(rig.controller, 1, second);
+        assert_int_equal(rig_heartbeat(&rig, 1, second, false, false, NULL), 0);
+        assert_int_equal(rig_register(&rig, 1, NULL, 9998, &first),
+                         KAFKA_DUPLICATE_BROKER_REGISTRATION);
+        rig_stop(&rig);
+    }
+}
+
+static void one_that_listens_elsewhere_waits(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, NULL, true);
+    int64_t first = rig_broker(&rig, 1, NULL);
+    controller_broker_unheard(rig.controller, 1, first);
+    static const struct {
+        const char *name;
+        const char *host;
+        uint16_t port;
+        int32_t count;
+    } places[] = {{"PLAINTEXT", "h", 9093, 1},
+                  {"PLAINTEXT", "i", 9092, 1},
+                  {"OTHER", "h", 9092, 1},
+                  {"PLAINTEXT", "h", 9092, 2},
+                  {"PLAINTEXT", "h", 9092, 1}};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        struct broker_registration_request request;
+        wire_defaults(&wire_broker_registration_request, &request);
+        request.broker_id = 1;
+        request.cluster_id = wire_str("cluster");
+        request.incarnation_id = uuid_from_number(9999);
+        __typeof__(request.listeners.items[0]) listeners[] = {
+            {wire_str(places[i].name), wire_str(places[i].host), places[i].port, 0},
+            {wire_str("MORE"), wire_str("h"), 9099, 0}};
+        request.listeners.items = listeners;
+        request.listeners.count = places[i].count;
+        __typeof__(request.features.items[0]) feature = {wire_str("metadata.version"), 17, 30};
+        request.features.items = &feature;
+        request.features.count = 1;
+        struct uuid dirs[] = {uuid_from_number(6001), uuid_from_number(5001)};
+        request.log_dirs.items = dirs;
+        request.log_dirs.count = 2;
+        struct rig_call call;
+        rig_submit(&rig, &call, 62, 4, &request);
+        rig_commit(&rig);
+        assert_int_equal(call.response.registration.error_code,
+                         i < 4 ? KAFKA_DUPLICATE_BROKER_REGISTRATION : 0);
+        rig_call_free(&call);
+    }
     rig_stop(&rig);
 }
 
@@ -430,6 +517,8 @@ int main(void)
         cmocka_unit_test(a_broker_epoch_is_the_offset_of_its_record),
         cmocka_unit_test(a_broker_that_lags_stays_fenced),
         cmocka_unit_test(a_second_life_waits_for_the_end_of_the_first),
+        cmocka_unit_test(one_in_its_former_place_need_not_wait),
+        cmocka_unit_test(one_that_listens_elsewhere_waits),
         cmocka_unit_test(the_controllers_own_broker_need_not_wait),
         cmocka_unit_test(heartbeats_keep_a_broker_alive),
         cmocka_unit_test(a_new_leader_gives_every_broker_a_whole_session),

@@ -338,6 +338,30 @@ static void a_controller_newly_active_looks_after_every_broker(void **state)
     }
 }
 
+/* What answers the dial is its next life already, or the controller is the new one: it does not
+ * wait for the session of the life before. */
+static void a_quick_restart_registers_at_once(void **state)
+{
+    (void)state;
+    for (int controller_too = 0; controller_too < 2; controller_too++) {
+        struct line *l = NULL;
+        struct watch *w = watch_new(13, &l);
+        listen(w);
+        int64_t before = w->epoch;
+        if (controller_too) {
+            restart(w);
+        }
+        line_free(l);
+        assert_false(second(w)->fenced);
+        l = line_new_at(w->desk, 9093);
+        begin_life(w, l);
+        assert_true(w->epoch > before);
+        assert_false(fenced_soon(w));
+        line_free(l);
+        watch_free(w);
+    }
+}
+
 static void a_fenced_broker_is_left_alone(void **state)
 {
     (void)state;
@@ -405,6 +429,7 @@ int main(void)
         cmocka_unit_test(a_dying_process_may_still_be_accepted_for),
         cmocka_unit_test(a_listener_that_hangs_up_is_not_dialled_for_ever),
         cmocka_unit_test(a_controller_newly_active_looks_after_every_broker),
+        cmocka_unit_test(a_quick_restart_registers_at_once),
         cmocka_unit_test(a_fenced_broker_is_left_alone),
         cmocka_unit_test(one_that_decides_no_more_gives_up_its_dials),
         cmocka_unit_test(a_stop_leaves_no_dial_behind),
