@@ -21,6 +21,9 @@ static void unblock(void *ctx)
 
 static void block_some(struct universe *u)
 {
+    if (u->actor_count == 0) {
+        return;
+    }
     struct actor *actor = u->actors[universe_below(u, u->actor_count)];
     struct server *server = any_server(u);
     if (universe_chance(u, 70)) {
@@ -184,10 +187,10 @@ void faults_begin(struct universe *u)
 {
     u->fault_gap_ms = 100 + universe_below(u, 1500);
     u->fault_kinds = (unsigned)universe_below(u, 1 << FAULTS) | (1U << universe_below(u, 3));
-    if (u->server_count == 1) {
+    if (u->quorum_only) {
+        u->hunt_us = INT64_MAX;
+    } else if (u->server_count == 1) {
         u->fault_kinds &= (1U << FAULT_APART) - 1;
-    } else {
-        u->plain_path = sim_path_of(u->servers[0].node, u->servers[1].node);
     }
     if (universe_chance(u, 8)) {
         u->fault_kinds = 0;

@@ -11,7 +11,7 @@
 #include "tests/sim/universe.h"
 
 enum { APART_MAX_MS = 4000, APART_LONG_MS = 15000, SLOW_MAX_US = 1 << 20 };
-enum { HUNT_MIN_MS = 1000, HUNT_MORE_MS = 9000, HUNT_DELAY_MAX_US = 400000 };
+enum { HUNT_MIN_MS = 1000, HUNT_MORE_MS = 9000, HUNT_DELAY_BITS = 20 };
 enum { WIPE_POLL_MS = 100, WIPE_PATIENCE = 150 };
 
 static int any_index(struct universe *u)
@@ -46,8 +46,8 @@ static void mend(struct universe *u, bool all)
             }
             if (broken->slow_us > 0 && (all || broken->slow_us <= now_us)) {
                 struct sim_path path = sim_path_of(a, b);
-                path.delay_min_us = u->plain_path.delay_min_us;
-                path.delay_max_us = u->plain_path.delay_max_us;
+                path.delay_min_us = broken->plain.delay_min_us;
+                path.delay_max_us = broken->plain.delay_max_us;
                 sim_path_set(a, b, path);
                 broken->slow_us = 0;
             }
@@ -112,6 +112,9 @@ void faults_slow(struct universe *u)
     }
     struct sim_path path = sim_path_of(u->servers[from].node, u->servers[to].node);
     int64_t until_us = sim_now_us(u->sim) + some_while_us(u);
+    if (u->broken[from][to].slow_us == 0) {
+        u->broken[from][to].plain = path;
+    }
     path.delay_max_us = path.delay_min_us + universe_below(u, universe_below(u, SLOW_MAX_US) + 1);
     sim_path_set(u->servers[from].node, u->servers[to].node, path);
     u->broken[from][to].slow_us = until_us;
@@ -168,6 +171,9 @@ static void strike_leader(void *ctx)
 
 void faults_hunt(struct universe *u)
 {
+    if (u->quorum_only) {
+        return; /* there it never ends */
+    }
     u->hunt_us = sim_now_us(u->sim) + 1000 * (HUNT_MIN_MS + universe_below(u, HUNT_MORE_MS));
     u->hunted_trail =
         universe_chance(u, 50) ? 0 : (int)universe_below(u, witness_trails(u->witness));
@@ -182,7 +188,7 @@ void faults_led(struct universe *u, struct server *server, int trail)
     int64_t now_us = sim_now_us(u->sim);
     if (!u->calm && now_us < u->hunt_us && trail == u->hunted_trail && universe_chance(u, 80)) {
         /* Mostly soon, while little of what it does first has reached the others. */
-        int64_t most_us = universe_below(u, universe_below(u, HUNT_DELAY_MAX_US) + 1) + 1;
+        int64_t most_us = INT64_C(1) << universe_below(u, HUNT_DELAY_BITS);
         sim_at(u->sim, now_us + universe_below(u, most_us), strike_leader, server);
     }
 }

@@ -16,6 +16,7 @@ struct arguments {
     uint64_t count;
     uint64_t max_events;
     uint64_t servers;
+    bool quorum;
     bool verbose;
     bool twice;
     bool stop;
@@ -45,7 +46,7 @@ static void print_line(void *ctx, const char *line)
 static int usage(void)
 {
     fputs("usage: sim [--seed N] [--count M] [--verbose] [--events K] [--twice] [--stop]\n"
-          "           [--servers 1|3|4|5|6]\n"
+          "           [--servers 1|3|4|5|6] [--quorum]\n"
           "  --seed N     the first seed (1)\n"
           "  --count M    how many (1)\n"
           "  --verbose    every event, on standard output\n"
@@ -55,6 +56,8 @@ static int usage(void)
           "  --servers N  instead of what the seed draws: 1, 3 or 5 brokers, which are voters too, "
           "or three\n"
           "               brokers with one (4) or three (6) controllers apart\n"
+          "  --quorum     controllers only, three or five, each leader struck soon after it was "
+          "elected\n"
           "  --stop       ends after the first seed that fails\n",
           stderr);
     return 2;
@@ -77,6 +80,10 @@ static bool parse(int argc, char **argv, struct arguments *a)
             a->verbose = true;
             continue;
         }
+        if (strcmp(argv[i], "--quorum") == 0) {
+            a->quorum = true;
+            continue;
+        }
         if (strcmp(argv[i], "--twice") == 0) {
             a->twice = true;
             continue;
@@ -95,7 +102,8 @@ static bool parse(int argc, char **argv, struct arguments *a)
         }
         i++;
     }
-    return a->servers <= 6 && a->servers != 2;
+    bool alone = a->servers == 1 || a->servers == 4;
+    return a->servers <= 6 && a->servers != 2 && !(a->quorum && alone);
 }
 
 static void print_summary(const struct tally *t, uint64_t failures)
@@ -128,7 +136,7 @@ static bool run_seed(const struct arguments *a, uint64_t seed, struct tally *tal
 {
     struct universe_result result;
     struct universe_options options = {
-        .seed = seed, .max_events = a->max_events, .servers = a->servers};
+        .seed = seed, .max_events = a->max_events, .servers = a->servers, .quorum = a->quorum};
     options.sink = a->verbose ? print_line : NULL;
     snprintf(running, sizeof running, "sim: seed %llu broke off\n", (unsigned long long)seed);
     universe_run(&options, tally, &result);

@@ -63,14 +63,37 @@ static void slow_some_disks(struct universe *u)
     }
 }
 
+/* In half of the clusters some nodes are far from each other: then it is not the same to have told
+ * one and to have told another. */
+static void stretch_some_paths(struct universe *u)
+{
+    bool stretched = universe_chance(u, 50);
+    for (int from = 0; stretched && from < u->server_count; from++) {
+        for (int to = 0; to < u->server_count; to++) {
+            if (from != to && universe_chance(u, 40)) {
+                struct sim_path path = sim_path_of(u->servers[from].node, u->servers[to].node);
+                path.delay_max_us = INT64_C(1) << (10 + universe_below(u, 8));
+                path.delay_min_us = path.delay_max_us / 2;
+                sim_path_set(u->servers[from].node, u->servers[to].node, path);
+            }
+        }
+    }
+}
+
 /* Mostly every node is broker and voter; of five sometimes three vote; sometimes three brokers have
  * one controller (4 servers) or three (6) apart from them. */
-static int draw_server_count(struct universe *u, uint64_t asked)
+static int draw_server_count(struct universe *u, const struct universe_options *options)
 {
-    static const int counts[] = {1, 1, 1, 3, 3, 3, 3, 3, 5, 6};
+    static const int counts[] = {1, 1, 3, 3, 3, 3, 3, 5, 5, 6};
     int drawn = counts[universe_below(u, 10)];
     bool lone = universe_chance(u, 25);
-    return asked > 0 ? (int)asked : (drawn == 6 && lone ? 4 : drawn);
+    if (options->servers > 0) {
+        return (int)options->servers;
+    }
+    if (options->quorum) {
+        return drawn < 5 ? 3 : 5;
+    }
+    return drawn == 6 && lone ? 4 : drawn;
 }
 
 static void draw_pace(struct universe *u)
@@ -83,14 +106,15 @@ static void draw_pace(struct universe *u)
     u->racks = universe_chance(u, 50) ? 0 : 1 + (int)universe_below(u, 3);
 }
 
-static void make_servers(struct universe *u, uint64_t asked)
+static void make_servers(struct universe *u, const struct universe_options *options)
 {
     char voters[SERVERS_MAX * 32];
     size_t used = 0;
     size_t used_voters = 0;
-    u->server_count = draw_server_count(u, asked);
-    bool apart = u->server_count == 4 || u->server_count == 6;
-    u->broker_count = apart ? REPLICAS : u->server_count;
+    u->server_count = draw_server_count(u, options);
+    u->quorum_only = options->quorum;
+    bool apart = u->quorum_only || u->server_count == 4 || u->server_count == 6;
+    u->broker_count = u->quorum_only ? 0 : (apart ? REPLICAS : u->server_count);
     int voters_count = u->server_count == 5 && universe_chance(u, 50) ? 3 : u->server_count;
     draw_pace(u);
     for (int i = 0; i < u->server_count; i++) {
@@ -112,6 +136,7 @@ static void make_servers(struct universe *u, uint64_t asked)
         server_configure(&u->servers[i], voters);
     }
     slow_some_disks(u);
+    stretch_some_paths(u);
 }
 
 static void add(struct universe *u, struct actor *actor)
@@ -122,6 +147,9 @@ static void add(struct universe *u, struct actor *actor)
 
 static void make_actors(struct universe *u)
 {
+    if (u->quorum_only) {
+        return;
+    }
     add(u, admin_new(u));
     for (int i = 0; i < 3; i++) {
         add(u, producer_new(u, i));
@@ -150,7 +178,7 @@ static void universe_init(struct universe *u, const struct universe_options *opt
     u->ledger = ledger_new(&u->verdict);
     sim_net_timeouts(u->sim, 8000, 3000);
     plan_topics(u);
-    make_servers(u, options->servers);
+    make_servers(u, options);
     u->witness = witness_new(u);
     make_actors(u);
     for (int i = 0; i < u->server_count; i++) {

@@ -118,6 +118,7 @@ struct universe_pace {
 struct broken_path {
     int64_t blocked_us;
     int64_t slow_us;
+    struct sim_path plain; /* as it was */
 };
 
 struct universe {
@@ -132,6 +133,7 @@ struct universe {
     int server_count;
     int broker_count; /* of these the first so many serve clients */
     int racks;        /* 0: none named */
+    bool quorum_only; /* no brokers, no clients */
     struct universe_pace pace;
     struct witness *witness;
     char bootstrap[160];
@@ -149,7 +151,6 @@ struct universe {
     int hunted_trail;     /* of the witness: leaders of what; 0 of the metadata */
     int wipe_patience;    /* how often to look for the moment yet */
     struct broken_path broken[SERVERS_MAX][SERVERS_MAX];
-    struct sim_path plain_path;
     uint64_t starts;  /* of servers, so far */
     bool calm;        /* faults have ended; producers begin nothing new */
     bool written;     /* in the second phase: every producer has finished */
@@ -168,6 +169,7 @@ struct universe_options {
     uint64_t seed;
     uint64_t max_events;                       /* 0: no bound */
     uint64_t servers;                          /* 0: by the seed */
+    bool quorum;                               /* controllers only, whose leaders are hunted */
     void (*sink)(void *ctx, const char *line); /* NULL: silent */
 };
 void universe_run(const struct universe_options *options, struct tally *tally,

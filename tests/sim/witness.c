@@ -234,6 +234,12 @@ static bool server_level(struct witness *w, const struct server *server, char *w
         snprintf(why, size, "server %d does not serve", server->id);
         return false;
     }
+    if (witness_delivered(w, server) != witness_committed(w)) {
+        level.ok = false;
+        snprintf(why, size, "server %d knows the metadata up to %lld of %lld", server->id,
+                 (long long)witness_delivered(w, server), (long long)witness_committed(w));
+        return false;
+    }
     image_each_topic(server->broker->image, topic_level, &level);
     if (level.ok && has_replicas(server)) {
         replicas_each(server->broker->replicas, replica_level, &level);
