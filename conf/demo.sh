@@ -57,15 +57,16 @@ launch_broker() {
         --set "controller.quorum.voters=${voters#,}" </dev/null >"$WORK/broker-$1.out" 2>>"$WORK/broker-$1.log" &
 }
 
-# Until broker N serves.
+# await_broker N SECONDS: until broker N serves. 1 when it runs, but does not serve yet.
 await_broker() {
     local tries=0
     until grep -q '^address' "$WORK/broker-$1.out" 2>/dev/null; do
         tries=$((tries + 1))
-        if [ "$tries" -gt 600 ] || { [ "$tries" -gt 10 ] && [ -z "$(broker_pid "$1")" ]; }; then
+        if [ "$tries" -gt 10 ] && [ -z "$(broker_pid "$1")" ]; then
             tail -n 5 "$WORK/broker-$1.log" >&2
             die "Broker $1 did not start."
         fi
+        [ "$tries" -lt $(($2 * 20)) ] || return 1
         sleep 0.05
     done
 }
@@ -108,7 +109,8 @@ start_again() {
     launch_broker "$1"
     # The demo may have ended meanwhile, and then it did not see this one.
     [ -f "$WORK/running" ] || { kill "$!"; die 'The demo has ended.'; }
-    await_broker "$1"
+    await_broker "$1" 15 ||
+        die "Broker $1 (pid $(broker_pid "$1")) runs and waits for the others: two of the three must run."
     say "Broker $1 (pid $(broker_pid "$1")) serves again at 127.0.0.1:$(client_port "$1")."
 }
 
@@ -197,7 +199,9 @@ choose_ports() {
 start_brokers() {
     local n
     for n in $BROKERS; do launch_broker "$n"; done
-    for n in $BROKERS; do await_broker "$n"; done
+    for n in $BROKERS; do
+        await_broker "$n" 30 || die "Broker $n does not serve: $(tail -n 5 "$WORK/broker-$n.log")"
+    done
     # The shell would speak of a broker that is killed in the middle of the console's screen.
     disown -a
     say "data     $WORK"
@@ -237,8 +241,8 @@ start_traffic() {
         done
     done
     for member in 1 2; do
-        kcat -E -b "$(addresses)" -X auto.commit.interval.ms=500 -X auto.offset.reset=earliest \
-            -X "client.id=reader-$member" -G readers letters >/dev/null 2>"$WORK/reader-$member.log" &
+        kcat -E -b "$(addresses)" -X auto.offset.reset=earliest -X "client.id=reader-$member" -G readers letters \
+            >/dev/null 2>"$WORK/reader-$member.log" &
     done
 }
 
