@@ -127,6 +127,7 @@ static struct image_ids asked_isr(const struct alteration *alteration,
 static int16_t check(struct alteration *alteration, const struct image_partition *now,
                      const struct alter_partition_request_partition *asked, struct image_ids isr)
 {
+    ASSERT(now->partition == asked->partition_index);
     int16_t error = check_epochs(alteration, now, asked);
     if (error == 0) {
         error = check_isr(alteration, now, isr, asked->leader_recovery_state);
@@ -141,6 +142,7 @@ static int16_t check(struct alteration *alteration, const struct image_partition
 
 static bool first_asked(struct alteration *alteration, int32_t partition)
 {
+    ASSERT(alteration->topic != NULL && partition >= 0);
     uint8_t key[sizeof(struct uuid) + sizeof partition];
     memcpy(key, alteration->topic->id.bytes, sizeof(struct uuid));
     memcpy(key + sizeof(struct uuid), &partition, sizeof partition);
@@ -177,7 +179,7 @@ static int16_t alter(struct alteration *alteration,
     if (after.leader != now->leader) {
         return no(alteration, KAFKA_NEW_LEADER_ELECTED, "its log directory is not registered");
     }
-    ASSERT(after.leader_epoch == now->leader_epoch);
+    ASSERT(after.leader_epoch == now->leader_epoch && ids_hold(after.isr, after.leader));
     out->leader_id = after.leader;
     out->leader_epoch = after.leader_epoch;
     out->partition_epoch = after.partition_epoch;
@@ -194,6 +196,7 @@ static void alter_topic(struct alteration *alteration,
                         const struct alter_partition_request_topic *asked,
                         struct alter_partition_response_topic *out)
 {
+    ASSERT(out->partitions.count == 0);
     alteration->topic = image_topic_by_id(alteration->controller->image, &asked->topic_id);
     out->topic_id = asked->topic_id;
     out->partitions.items =

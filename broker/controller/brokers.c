@@ -122,6 +122,7 @@ static bool listens_at(const struct broker_registration_request *request,
 static bool in_its_place(const struct broker_registration_request *request,
                          const struct image_broker *existing)
 {
+    ASSERT(existing->id == request->broker_id);
     bool same = existing->endpoint_count == request->listeners.count;
     for (int32_t i = 0; i < existing->endpoint_count && same; i++) {
         same = listens_at(request, &existing->endpoints[i]);

@@ -43,6 +43,7 @@ bool unclean_allowed(const struct controller *controller, const struct image_top
     static const char key[] = "unclean.leader.election.enable";
     const struct controller_settings_hooks *hooks = &controller->config.settings;
     const struct image *image = controller->image;
+    ASSERT(image != NULL && topic != NULL);
     const char *value = image_config_value(image, IMAGE_RESOURCE_TOPIC, topic->name, key);
     if (value == NULL) {
         value = image_config_value(image, IMAGE_RESOURCE_BROKER, "", key);
@@ -193,6 +194,7 @@ static bool directories_differ(const struct partition_change *change,
 {
     const struct image_partition *before = change->partition;
     bool differ = false;
+    ASSERT(before->directories != NULL && after->replicas.count == before->replicas.count);
     for (int32_t i = 0; i < before->replicas.count; i++) {
         int32_t id = before->replicas.ids[i];
         bool begins = id == after->leader && id != before->leader;
@@ -260,6 +262,7 @@ bool partition_change_add(struct partition_change *change, struct record_list *r
     put_record(change, after, records);
     after->partition_epoch++;
     after->leader_epoch += moved;
+    ASSERT(after->isr.count > 0 || before->isr.count == 0);
     trace_debug(controller_trace(change->controller),
                 "controller: %s-%" PRId32 ": leader %" PRId32 " -> %" PRId32 ", ISR of %" PRId32
                 " -> %" PRId32 "%s",

@@ -12,6 +12,7 @@ enum { TYPE_PREFERRED = 0, TYPE_UNCLEAN = 1 };
 static void add_result(struct elect_leaders_response_replica_election_result *topic,
                        int32_t partition, int16_t error, const char *message)
 {
+    ASSERT(topic->partition_result.items != NULL && (error == 0 || message != NULL));
     struct elect_leaders_response_partition_result *result =
         &topic->partition_result.items[topic->partition_result.count++];
     wire_struct_defaults(&wire_struct_elect_leaders_response_partition_result, result);
@@ -24,6 +25,7 @@ static struct elect_leaders_response_replica_election_result *
 add_topic(struct controller_call *call, struct wire_str name, int32_t partitions)
 {
     struct elect_leaders_response *response = call->response;
+    ASSERT(partitions >= 0 && response->replica_election_results.items != NULL);
     struct elect_leaders_response_replica_election_result *topic =
         &response->replica_election_results.items[response->replica_election_results.count++];
     wire_struct_defaults(&wire_struct_elect_leaders_response_replica_election_result, topic);
@@ -117,6 +119,7 @@ static void count(struct ballot *ballot, int16_t error)
 static void elect_named(struct ballot *ballot)
 {
     const struct elect_leaders_request *request = ballot->call->request;
+    ASSERT(request->topic_partitions.count >= 0);
     make_room(ballot->call, (size_t)request->topic_partitions.count);
     for (int32_t i = 0; i < request->topic_partitions.count; i++) {
         const struct elect_leaders_request_topic_partition *asked =

@@ -103,6 +103,7 @@ static const struct env_conn_events events = {
 static void dial(struct vigil *vigil)
 {
     struct env *env = vigil->broker->env;
+    ASSERT(vigil->dials < VIGIL_DIALS_MAX);
     env_timer_cancel(env, &vigil->proof);
     vigil->connected = false;
     vigil->dials++;
@@ -127,6 +128,7 @@ static void look(struct broker *broker, const struct image_broker *peer)
     if (endpoint == NULL && peer->endpoint_count > 0) {
         endpoint = &peer->endpoints[0];
     }
+    ASSERT(!peer->fenced && peer->id != broker->node_id);
     if (endpoint == NULL || under_way(broker, peer)) {
         return;
     }
@@ -154,6 +156,7 @@ void node_vigil_connection_lost(struct broker *broker, int32_t broker_id, int64_
     if (broker->phase >= BROKER_STOPPING || !controller_active(broker->controller)) {
         return;
     }
+    ASSERT(broker_id >= 0);
     controller_broker_unheard(broker->controller, broker_id, broker_epoch);
     const struct image_broker *peer = image_broker(controller_image(broker->controller), broker_id);
     if (watched(broker, peer) && peer->epoch == broker_epoch) {
