@@ -2,9 +2,10 @@
 # Plants each deliberate mistake in a copy of the tree and expects the simulator to find it.
 # usage: tests/sim/mutants/run.sh [NAME...]
 #
-# A patch may begin with a line "# sim: OPTIONS" for the simulator: the worlds it shows in.
+# A patch may begin with a line "# sim: OPTIONS" for the simulator: the worlds it shows in, and how
+# many of them.
 #
-#   SEEDS   how many seeds each gets at most (1500)
+#   SEEDS   how many seeds the others get at most (1500)
 #
 # Exit: how many were missed.
 set -eu
