@@ -9,8 +9,9 @@
  * said, and the node stops.
  *
  * Leaving (controlled shutdown, KIP-841): heartbeats say so, leadership moves to others while we go
- * on serving, until the controller lets us go. A controller that is silent for LEAVE_SILENCE_MS, or
- * takes longer than LEAVE_MAX_MS, is not waited for: then the others find out by themselves. */
+ * on serving, until the controller lets us go; the active controller's own node goes after those
+ * that leave at the same time. A controller that is silent for LEAVE_SILENCE_MS, or takes longer
+ * than LEAVE_MAX_MS, is not waited for: then the others find out by themselves. */
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
 
@@ -110,7 +111,7 @@ static void fill_features(struct broker *broker, struct broker_registration_requ
 void node_register(struct broker *broker)
 {
     struct registration *self = &broker->registration;
-    heartbeat(broker); /* to a controller that is new: should we die, it hears it by our connection */
+    heartbeat(broker); /* a new controller hears by our connection should we die */
     if (self->phase != REGISTRATION_NONE || broker->phase >= BROKER_STOPPING) {
         return;
     }
@@ -136,6 +137,28 @@ void node_register(struct broker *broker)
 }
 
 /* ---- heartbeats ---- */
+
+struct others {
+    int32_t us;
+    int unfenced;
+    int leaving; /* of the unfenced */
+};
+
+static bool count_other(void *ctx, const struct image_broker *broker)
+{
+    struct others *others = ctx;
+    bool counts = broker->id != others->us && !broker->fenced;
+    others->unfenced += counts;
+    others->leaving += counts && broker->in_controlled_shutdown;
+    return true;
+}
+
+static struct others others_of(const struct broker *broker)
+{
+    struct others others = {.us = broker->node_id};
+    image_each_broker(broker->image, count_other, &others);
+    return others;
+}
 
 static void leave_end(struct broker *broker, const char *why)
 {
@@ -197,7 +220,9 @@ static void on_heartbeat(struct api_controller_call *call)
         arm(broker, REGISTER_RETRY_MS);
         return;
     }
-    if (self->leaving && may_go) {
+    /* Who stops together with us needs our controller: without us there may be no majority. */
+    bool needed = controller_active(broker->controller) && others_of(broker).leaving > 0;
+    if (self->leaving && may_go && !needed) {
         leave_end(broker, "its leaderships have moved");
     } else if (self->leaving) {
         wait_for_controller(broker);
@@ -247,7 +272,7 @@ void node_registration_image_changed(struct broker *broker)
     if (self->phase == REGISTRATION_FENCED && !us->fenced) {
         self->phase = REGISTRATION_LIVE;
         node_ready(broker);
-    } else if (self->phase == REGISTRATION_LIVE && us->fenced) {
+    } else if (self->phase == REGISTRATION_LIVE && us->fenced && !self->leaving) {
         trace_warn(env_trace(broker->env), "broker %d was fenced by the controller",
                    broker->node_id);
         heartbeat(broker);
@@ -262,24 +287,10 @@ void node_registration_settled(struct broker *broker)
     }
 }
 
-struct others {
-    int32_t us;
-    int count;
-};
-
-static bool count_other(void *ctx, const struct image_broker *broker)
-{
-    struct others *others = ctx;
-    others->count += broker->id != others->us && !broker->fenced;
-    return true;
-}
-
 bool node_registration_leave(struct broker *broker)
 {
     struct registration *self = &broker->registration;
-    struct others others = {.us = broker->node_id};
-    image_each_broker(broker->image, count_other, &others);
-    if (self->phase != REGISTRATION_LIVE || others.count == 0) {
+    if (self->phase != REGISTRATION_LIVE || others_of(broker).unfenced == 0) {
         return false;
     }
     self->leaving = true;
