@@ -2,6 +2,7 @@
 twice there, reading goes on, and writing goes on without a restart.
 
 The disk is a small tmpfs in a mount namespace of the test's own."""
+import errno
 import os
 import subprocess
 import sys
@@ -45,9 +46,16 @@ class DiskFull(unittest.TestCase):
         os.rmdir(self.disk)
 
     def fill(self, leave):
-        free = os.statvfs(self.disk)
+        """All but `leave` bytes. The broker writes meanwhile: what was free a moment ago may be taken."""
         with open(self.filler, 'wb') as file:
-            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - leave)
+            for _ in range(100):
+                free = os.statvfs(self.disk)
+                try:
+                    os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - leave)
+                    return
+                except OSError as error:
+                    self.assertEqual(error.errno, errno.ENOSPC)
+        self.fail('the disk could not be filled')
 
     def acked(self):
         return [int(line) for line in cluster.read(self.acked_path).split('\n')[:-1]]
