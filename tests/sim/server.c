@@ -52,7 +52,7 @@ static void set_quorum(struct server *server, const char *voters)
     set_number(server, "broker.session.timeout.ms", pace->session_ms);
     set_number(server, "broker.heartbeat.interval.ms", pace->session_ms / 4);
     set_number(server, "replica.lag.time.max.ms", pace->lag_ms);
-    set_number(server, "min.insync.replicas", 2);
+    set_number(server, "min.insync.replicas", pace->min_insync);
     set_number(server, "offsets.topic.replication.factor", 3);
     if (server->universe->racks > 0) {
         snprintf(text, sizeof text, "rack%d", server->id % server->universe->racks);

@@ -103,6 +103,7 @@ static void draw_pace(struct universe *u)
     pace->quorum_fetch_ms = 2 * pace->election_ms;
     pace->session_ms = 1000 + universe_below(u, 4000);
     pace->lag_ms = 1000 + universe_below(u, 5000);
+    pace->min_insync = universe_chance(u, 75) ? 2 : 1;
     u->racks = universe_chance(u, 50) ? 0 : 1 + (int)universe_below(u, 3);
 }
 

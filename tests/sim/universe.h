@@ -112,6 +112,7 @@ struct universe_pace {
     int64_t quorum_fetch_ms;
     int64_t session_ms;
     int64_t lag_ms;
+    int64_t min_insync;
 };
 
 /* Until when; 0: whole. */
