@@ -4,7 +4,8 @@
  * call goes to its controller listener, what a client asked for in an Envelope (KIP-590), and the
  * answer is copied into the caller's arena. Failure modes: no leader is known, its connection
  * fails, or it says that it is not active: the call waits a moment and is tried again, until its
- * time is up; then it is refused with NOT_CONTROLLER. A leader that hangs says nothing: when the
+ * time is up; then our own wishes are refused with NOT_CONTROLLER, and a client's request with
+ * REQUEST_TIMED_OUT, for it may have been carried out. A leader that hangs says nothing: when the
  * quorum has another, the call goes there. As in Kafka, a call that was carried out by a controller
  * which then died is carried out again: to create a topic may be answered with "exists". */
 #include <inttypes.h>
@@ -16,7 +17,7 @@
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
-enum { RETRY_MS = 50, CALL_MS = 15000, LOOK_MS = 100 };
+enum { RETRY_MS = 50, CALL_MS = 15000, CALL_MIN_MS = 1000, CALL_MAX_MS = 60000, LOOK_MS = 100 };
 
 struct link {
     struct broker *broker;
@@ -77,8 +78,7 @@ static void again(struct link *link)
 static void on_local(struct controller_call *call)
 {
     struct link *link = CONTAINER_OF(call, struct link, call);
-    bool moved = call->refused == KAFKA_NOT_CONTROLLER && !link->outer->here_only;
-    if (moved && env_now_ms(link->broker->env) < link->deadline_ms) {
+    if (call->refused == KAFKA_NOT_CONTROLLER && !link->outer->here_only) {
         again(link);
     } else {
         finish(link, call->refused);
@@ -127,6 +127,9 @@ static bool not_controller(int16_t key, const void *response)
     case WIRE_ALTER_PARTITION:
         return ((const struct alter_partition_response *)response)->error_code ==
                KAFKA_NOT_CONTROLLER;
+    case WIRE_ASSIGN_REPLICAS_TO_DIRS:
+        return ((const struct assign_replicas_to_dirs_response *)response)->error_code ==
+               KAFKA_NOT_CONTROLLER;
     case WIRE_CREATE_TOPICS: {
         const struct create_topics_response *created = response;
         return created->topics.count > 0 &&
@@ -173,6 +176,11 @@ static void on_remote(void *ctx, const struct client_answer *answer)
 {
     struct link *link = ctx;
     struct api_controller_call *outer = link->outer;
+    if (answer->error == ERR_UNSUPPORTED) {
+        trace_warn(env_trace(link->broker->env), "%s", answer->why);
+        fail(link, KAFKA_UNSUPPORTED_VERSION, "the active controller does not know this request");
+        return;
+    }
     if (answer->error != ERR_NONE) {
         again(link);
         return;
@@ -241,25 +249,21 @@ static void on_look(struct env_timer *timer)
     go(link);
 }
 
-/* What travels: a client's request in an envelope, ours as it is. */
+/* What travels: a client's request in an envelope, ours as it is, in the highest version that the
+ * other node knows too. */
 static struct client_request request_of(struct link *link, int64_t timeout_ms)
 {
     const struct api_controller_call *outer = link->outer;
-    int16_t key = outer->api_key;
-    int16_t version = outer->api_version;
-    const void *body = outer->request;
-    if (outer->client != NULL) {
-        if (link->envelope == NULL) {
-            link->envelope = envelope_wrap(outer, &link->arena);
-        }
-        key = WIRE_ENVELOPE;
-        version = 0;
-        body = link->envelope;
+    if (outer->client == NULL) {
+        struct client_request request =
+            client_request_of(outer->api_key, outer->request, timeout_ms, on_remote, link);
+        request.max_version = outer->api_version;
+        return request;
     }
-    struct client_request request = client_request_of(key, body, timeout_ms, on_remote, link);
-    request.min_version = version;
-    request.max_version = version;
-    return request;
+    if (link->envelope == NULL) {
+        link->envelope = envelope_wrap(outer, &link->arena);
+    }
+    return client_request_of(WIRE_ENVELOPE, link->envelope, timeout_ms, on_remote, link);
 }
 
 static void go(struct link *link)
@@ -267,16 +271,18 @@ static void go(struct link *link)
     struct broker *broker = link->broker;
     int32_t leader = quorum_leader(broker->quorum);
     int64_t now_ms = env_now_ms(broker->env);
-    if (controller_active(broker->controller) || link->outer->here_only ||
-        now_ms >= link->deadline_ms) {
+    if (controller_active(broker->controller) || link->outer->here_only) {
         give_local(link);
         return;
     }
-    if (leader == broker->node_id || leader < 0) {
-        again(link);
+    if (now_ms >= link->deadline_ms) {
+        bool ours = link->outer->client == NULL;
+        fail(link, ours ? KAFKA_NOT_CONTROLLER : KAFKA_REQUEST_TIMED_OUT,
+             "no active controller answered in time");
         return;
     }
-    link->to = link_to(broker, leader);
+    bool elsewhere = leader >= 0 && leader != broker->node_id;
+    link->to = elsewhere ? link_to(broker, leader) : NULL;
     if (link->to == NULL) {
         again(link);
         return;
@@ -288,6 +294,34 @@ static void go(struct link *link)
     env_timer_set(broker->env, &link->retry, now_ms + LOOK_MS);
 }
 
+/* How long the caller waits: as its request says; half a session for what keeps us alive. */
+static int64_t patience_ms(const struct broker *broker, const struct api_controller_call *call)
+{
+    int64_t wanted_ms = CALL_MS;
+    switch (call->api_key) {
+    case WIRE_CREATE_TOPICS:
+        wanted_ms = ((const struct create_topics_request *)call->request)->timeout_ms;
+        break;
+    case WIRE_DELETE_TOPICS:
+        wanted_ms = ((const struct delete_topics_request *)call->request)->timeout_ms;
+        break;
+    case WIRE_CREATE_PARTITIONS:
+        wanted_ms = ((const struct create_partitions_request *)call->request)->timeout_ms;
+        break;
+    case WIRE_ELECT_LEADERS:
+        wanted_ms = ((const struct elect_leaders_request *)call->request)->timeout_ms;
+        break;
+    case WIRE_BROKER_REGISTRATION:
+    case WIRE_BROKER_HEARTBEAT:
+        wanted_ms = settings_int(broker->settings->values, "broker.session.timeout.ms") / 2;
+        break;
+    default:
+        break;
+    }
+    wanted_ms = wanted_ms < CALL_MIN_MS ? CALL_MIN_MS : wanted_ms;
+    return wanted_ms < CALL_MAX_MS ? wanted_ms : CALL_MAX_MS;
+}
+
 void node_controller_submit(void *ctx, struct api_controller_call *outer)
 {
     struct broker *broker = ctx;
@@ -296,7 +330,7 @@ void node_controller_submit(void *ctx, struct api_controller_call *outer)
     struct link *link = mem_zalloc(sizeof *link);
     link->broker = broker;
     link->outer = outer;
-    link->deadline_ms = env_now_ms(broker->env) + CALL_MS;
+    link->deadline_ms = env_now_ms(broker->env) + patience_ms(broker, outer);
     env_post_init(&link->answered, on_answered);
     outer->refused = 0;
     outer->forward = link;
