@@ -85,6 +85,9 @@ static int16_t open_envelope(struct envelope *envelope, void **body)
     bool forwarded = row != NULL &&
                      (row->handle == api_controller_call || row->handle == api_describe_quorum) &&
                      (row->listeners & API_BROKER) && (row->listeners & API_CONTROLLER);
+    if (row == NULL && wire_api_of(header->api_key) != NULL) {
+        return KAFKA_UNSUPPORTED_VERSION; /* the broker looks again at what is served here */
+    }
     if (!forwarded) {
         return KAFKA_INVALID_REQUEST;
     }

@@ -63,6 +63,7 @@ struct registration {
     struct uuid incarnation_id;
     int64_t broker_epoch;
     struct env_timer timer; /* retry or heartbeat */
+    uint32_t refused;       /* registrations in a row that were */
     bool heartbeat_out;
     bool replicas_settled;
     bool leaving;

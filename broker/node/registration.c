@@ -2,11 +2,11 @@
  *
  * Happy path: BrokerRegistration -> our image reaches the registration record -> partitions open ->
  * a heartbeat asks to be unfenced -> our image says so -> the node serves -> heartbeats for ever.
- * Failure modes: the controller is not active yet or the call fails: asked again after
- * REGISTER_RETRY_MS. Fenced later on: the next heartbeat asks to be unfenced again. An unknown
- * broker epoch (another incarnation registered under our id): before we were live it may have been
- * the last word of our own earlier life, so we register again; after that it is another process:
- * said, and the node stops.
+ * Failure modes: the controller is not active yet, our former life counts as alive still, or the
+ * call fails: asked again after REGISTER_RETRY_MS, and then less and less often. Fenced later on:
+ * the next heartbeat asks to be unfenced again. An unknown broker epoch (another incarnation
+ * registered under our id): before we were live it may have been the last word of our own earlier
+ * life, so we register again; after that it is another process: said, and the node stops.
  *
  * Leaving (controlled shutdown, KIP-841): heartbeats say so, leadership moves to others while we go
  * on serving, until the controller lets us go; the active controller's own node goes after those
@@ -15,7 +15,13 @@
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
 
-enum { REGISTER_RETRY_MS = 50, LEAVE_RETRY_MS = 50, LEAVE_SILENCE_MS = 5000, LEAVE_MAX_MS = 30000 };
+enum {
+    REGISTER_RETRY_MS = 50,
+    REGISTER_DOUBLE_MAX = 4,
+    LEAVE_RETRY_MS = 50,
+    LEAVE_SILENCE_MS = 5000,
+    LEAVE_MAX_MS = 30000
+};
 
 static void heartbeat(struct broker *broker);
 
@@ -51,6 +57,14 @@ static void submit(struct broker *broker, int16_t key, int16_t version, const vo
 
 /* ---- registration ---- */
 
+static const char *hint_of(int16_t error)
+{
+    return error == KAFKA_UNSUPPORTED_VERSION
+               ? ": the cluster has finalized a feature that this broker does not have; "
+                 "kafka-features describe names those that are above level 0"
+               : "";
+}
+
 static void on_registered(struct api_controller_call *call)
 {
     struct broker *broker = call->ctx;
@@ -60,6 +74,7 @@ static void on_registered(struct api_controller_call *call)
     int64_t epoch = response->broker_epoch;
     arena_free(&self->arena);
     if (error == KAFKA_NONE) {
+        self->refused = 0;
         self->broker_epoch = epoch;
         self->phase = REGISTRATION_KNOWN;
         node_registration_image_changed(broker);
@@ -68,13 +83,14 @@ static void on_registered(struct api_controller_call *call)
     self->phase = REGISTRATION_NONE;
     if (error == KAFKA_INCONSISTENT_CLUSTER_ID || error == KAFKA_UNSUPPORTED_VERSION ||
         error == KAFKA_INVALID_REGISTRATION) {
-        node_fail(broker, BROKER_EXIT_REFUSED, "the controller refuses to register broker %d: %s",
-                  broker->node_id, kafka_error_name(error));
+        node_fail(broker, BROKER_EXIT_REFUSED, "the controller refuses to register broker %d: %s%s",
+                  broker->node_id, kafka_error_name(error), hint_of(error));
         return;
     }
     trace_info(env_trace(broker->env), "registration of broker %d: %s; asking again",
                broker->node_id, kafka_error_name(error));
-    arm(broker, REGISTER_RETRY_MS);
+    arm(broker, (int64_t)REGISTER_RETRY_MS << self->refused);
+    self->refused += self->refused < REGISTER_DOUBLE_MAX;
 }
 
 static void fill_listeners(struct broker *broker, struct broker_registration_request *request)
