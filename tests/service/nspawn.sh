@@ -3,15 +3,14 @@
 # systemd-nspawn boots it, and tests/service/inside.sh looks at the services from within. What they said and how they
 # stopped at power-off is judged here.
 #
-#   tests/service/nspawn.sh [DIR]     the tree of packages is kept in DIR (default build/service)
-#
+# The tree of packages is kept in ${BARNABAS_SERVICE_CACHE:-~/.cache/barnabas-service}.
 # Needs root, namespaces and the packages systemd-container and debootstrap; debootstrap asks the mirror that apt uses.
 # Ends 77, with words, where that is not to be had.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . conf/packages.sh
 
-KEPT=${1:-build/service}
+KEPT=${BARNABAS_SERVICE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/barnabas-service}
 WORK=
 BOOT_SECONDS=150
 
