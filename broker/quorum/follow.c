@@ -32,7 +32,9 @@ void quorum_follow_fetch(struct quorum *quorum, struct quorum_peer *peer)
     struct fetch_request request;
     wire_defaults(&wire_fetch_request, &request);
     request.cluster_id = wire_str(quorum->config.cluster_id);
-    request.replica_state.replica_id = quorum->config.node_id;
+    /* Nobody's, as long as it must not count: what we promised an epoch's leader we may not know.
+     */
+    request.replica_state.replica_id = quorum->proven ? quorum->config.node_id : -1;
     /* An idle leader must answer before we give it up, however short the operator has made that. */
     int32_t patience_ms = quorum->config.fetch_timeout_ms / 2;
     request.max_wait_ms = patience_ms < QUORUM_FETCH_WAIT_MS ? patience_ms : QUORUM_FETCH_WAIT_MS;
@@ -112,13 +114,24 @@ static bool append(struct quorum *quorum, const struct wire_records *records)
     return error == ERR_NONE;
 }
 
+static bool heard_all_epochs(const struct quorum *quorum)
+{
+    for (int32_t i = 0; i < quorum->config.voter_count; i++) {
+        const struct quorum_peer *peer = &quorum->peers[i];
+        if (peer->voter.id != quorum->config.node_id && !peer->epoch_heard) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void quorum_follow_advance(struct quorum *quorum)
 {
     if (quorum->role != QUORUM_FOLLOWER || quorum->leader_watermark < 0) {
         return;
     }
     int64_t durable = log_durable_end(quorum->log);
-    if (!quorum->proven && durable >= quorum->leader_watermark) {
+    if (!quorum->proven && durable >= quorum->leader_watermark && heard_all_epochs(quorum)) {
         quorum_prove(quorum, "it holds all that is committed");
     }
     int64_t end = quorum->leader_watermark < durable ? quorum->leader_watermark : durable;
@@ -151,14 +164,22 @@ static void take(struct quorum *quorum, struct quorum_peer *peer,
     quorum_follow_advance(quorum);
 }
 
-/* Who looks for a leader is in no hurry: it asks ten times an election timeout. */
+/* Who asks others than its leader is in no hurry: it asks ten times an election timeout. */
 static void look_later(struct quorum *quorum, struct quorum_peer *peer)
 {
-    if (quorum->role != QUORUM_FOLLOWER && peer->retry_at_ms > 0) {
+    bool follows = quorum->role == QUORUM_FOLLOWER && quorum->now.leader_id == peer->voter.id;
+    if (!follows && peer->retry_at_ms > 0) {
         int64_t pause_ms = quorum->config.election_timeout_ms / 10;
         int64_t least_ms = quorum->config.retry_backoff_ms;
         peer->retry_at_ms = env_now_ms(quorum->env) + (pause_ms > least_ms ? pause_ms : least_ms);
     }
+}
+
+/* An answer of this kind comes from one who has read its own quorum-state. */
+static bool tells_epoch(int16_t error)
+{
+    return error == KAFKA_NONE || error == KAFKA_NOT_LEADER_OR_FOLLOWER ||
+           error == KAFKA_FENCED_LEADER_EPOCH || error == KAFKA_UNKNOWN_LEADER_EPOCH;
 }
 
 void quorum_follow_answered(struct quorum *quorum, struct quorum_peer *peer, const void *response)
@@ -172,6 +193,7 @@ void quorum_follow_answered(struct quorum *quorum, struct quorum_peer *peer, con
         return;
     }
     const struct fetch_response_partition *partition = fetch->responses.items[0].partitions.items;
+    peer->epoch_heard = peer->epoch_heard || tells_epoch(partition->error_code);
     bool handled =
         quorum_answer_common(quorum, partition->error_code, partition->current_leader.leader_id,
                              partition->current_leader.leader_epoch);
@@ -179,7 +201,18 @@ void quorum_follow_answered(struct quorum *quorum, struct quorum_peer *peer, con
         quorum->now.leader_id == peer->voter.id) {
         take(quorum, peer, partition);
     }
+    quorum_follow_advance(quorum);
     look_later(quorum, peer);
+}
+
+void quorum_follow_ask_epochs(struct quorum *quorum)
+{
+    for (int32_t i = 0; i < quorum->config.voter_count && !quorum->proven; i++) {
+        struct quorum_peer *peer = &quorum->peers[i];
+        if (!peer->epoch_heard && quorum_may_send(quorum, peer)) {
+            quorum_follow_fetch(quorum, peer); /* who does not lead says so, and in which epoch */
+        }
+    }
 }
 
 void quorum_follow_failed(struct quorum *quorum, struct quorum_peer *peer, enum err error)

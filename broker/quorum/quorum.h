@@ -10,9 +10,11 @@
  * below the high watermark is ever delivered, and nothing below it is ever cut off.
  *
  * A WIPED DISK. A voter without quorum-state, in a set of several, has no memory of what it
- * promised. It neither votes nor stands until every other voter has been heard with an empty log
- * (a new cluster) or it holds durably all that is below a leader's high watermark. Its pre-votes go
- * out meanwhile: they bind nobody and are how empty voters hear of each other.
+ * promised. It neither votes nor stands, and its fetches do not count for a majority, until every
+ * other voter has been heard with an empty log (a new cluster), or every other voter has said which
+ * epoch it is in (it may have had our vote for that one) and we hold durably all that is below the
+ * high watermark of a leader of no older epoch. Its pre-votes go out meanwhile: they bind nobody
+ * and are how empty voters hear of each other.
  *
  * PEERS. The room has no socket: requests go out by quorum_peers, come in by quorum_submit. */
 #ifndef BROKER_QUORUM_QUORUM_H

@@ -89,6 +89,7 @@ struct quorum_peer {
     /* As one who stands sees it. */
     enum quorum_ballot ballot;
     bool heard_empty; /* it asked for a vote with an empty log */
+    bool epoch_heard; /* it has told which epoch it is in: see "A wiped disk" */
     /* The request it has not answered: 0 none. */
     uint64_t token;
     int16_t api_key;
@@ -234,6 +235,8 @@ int64_t quorum_lead_watermark(const struct quorum *quorum);
 void quorum_follow_fetch(struct quorum *quorum, struct quorum_peer *peer);
 void quorum_follow_answered(struct quorum *quorum, struct quorum_peer *peer, const void *response);
 void quorum_follow_failed(struct quorum *quorum, struct quorum_peer *peer, enum err error);
+/* Of who must not vote yet: asks every voter that has not told its epoch. */
+void quorum_follow_ask_epochs(struct quorum *quorum);
 /* The log became durable, or the leader spoke: moves the high watermark. */
 void quorum_follow_advance(struct quorum *quorum);
 

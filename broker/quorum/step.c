@@ -122,6 +122,7 @@ static void act(struct quorum *quorum)
         if (quorum_settled(quorum) && quorum_may_send(quorum, leader)) {
             quorum_follow_fetch(quorum, leader);
         }
+        quorum_follow_ask_epochs(quorum);
         break;
     case QUORUM_RESIGNED:
         quorum_lead_renounce(quorum);
