@@ -156,6 +156,7 @@ void log_close(struct log *log,
     ASSERT(log->state == LOG_OPEN);
     ASSERT(done != NULL);
     log->state = LOG_CLOSING;
+    clean_cancel(log);
     log->closed = done;
     log->closed_ctx = ctx;
     commit_forget(log);
@@ -246,6 +247,7 @@ void log_delete(struct log *log, void (*done)(void *ctx, enum err error), void *
     ASSERT(log->state == LOG_OPEN);
     ASSERT(done != NULL);
     log->state = LOG_DELETING;
+    clean_cancel(log);
     log->deleted = done;
     log->deleted_ctx = ctx;
     queue_drop(log, -1);

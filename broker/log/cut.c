@@ -290,6 +290,11 @@ static int64_t batch_start(const struct log *log, int64_t offset)
 static void want_cut(struct log *log, int64_t offset, bool fully)
 {
     log->generation++;
+    clean_cancel(log);
+    if (log->entry->cleaned > offset || (fully && log->entry->cleaned >= 0)) {
+        log->entry->cleaned = fully ? -1 : offset;
+        dir_checkpoint(log->dir, CHECKPOINT_CLEANER);
+    }
     queue_drop(log, fully ? -1 : offset);
     if (log->cut_wanted && log->cut_fully) {
         /* Everything goes anyway; what is left of `deferred` lies below `offset`. */

@@ -5,9 +5,9 @@
 #include "broker/log/log_internal.h"
 #include "common/base/assert.h"
 
-const char *const dir_checkpoint_names[3] = {"replication-offset-checkpoint",
-                                             "recovery-point-offset-checkpoint",
-                                             "log-start-offset-checkpoint"};
+const char *const dir_checkpoint_names[CHECKPOINTS] = {
+    "replication-offset-checkpoint", "recovery-point-offset-checkpoint",
+    "log-start-offset-checkpoint", "cleaner-offset-checkpoint"};
 
 /* ---- entries ------------------------------------------------------------------------------------
  */
@@ -27,6 +27,8 @@ struct dir_entry *dir_entry_of(struct log_dir *dir, const char *topic, int32_t p
         entry->recovery_point = -1;
         entry->high_watermark = -1;
         entry->start = -1;
+        entry->cleaned = -1;
+        entry->kept_recovery_point = -1;
         HASH_ADD_KEYPTR(hh, dir->entries, entry->name, strlen(entry->name), entry);
     }
     return entry;
@@ -68,6 +70,7 @@ struct log_dir *log_dir_open(struct env *env, const char *path,
     list_init(&dir->deletions);
     env_post_init(&dir->closed_post, close_step);
     dir_init_checkpoints(dir);
+    dir->cleaner = log_cleaner_default();
     dir->lane = env_lane_open(env, ENV_WORKER_COMMIT);
     dir->bulk_lane = env_lane_open(env, ENV_WORKER_BULK);
     for (int i = 0; i < ENV_WORKERS; i++) {
@@ -213,6 +216,7 @@ void dir_fail(struct log_dir *dir, enum err error, const struct err_text *text)
         dir->path, text->text);
     dir_stop_checkpoints(dir);
     dir_stop_waiting(dir);
+    cleaner_stop(dir);
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
         if (entry->log != NULL) {
             log_open_step(entry->log);
@@ -227,7 +231,7 @@ void dir_fail(struct log_dir *dir, enum err error, const struct err_text *text)
 struct close_task {
     struct task task;
     char *path;
-    struct bytes texts[3];
+    struct bytes texts[CHECKPOINTS];
     int64_t broker_epoch;
     bool clean;
 };
@@ -235,7 +239,7 @@ struct close_task {
 static void close_release(struct task *task)
 {
     struct close_task *t = CONTAINER_OF(task, struct close_task, task);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < CHECKPOINTS; i++) {
         bytes_free(&t->texts[i]);
     }
     mem_free(t->path);
@@ -303,6 +307,7 @@ void log_dir_close(struct log_dir *dir, int64_t broker_epoch,
     dir->close_broker_epoch = broker_epoch;
     dir_stop_checkpoints(dir);
     dir_stop_waiting(dir);
+    cleaner_stop(dir);
     dir_drop_deletions(dir); /* what is left of them goes at the next start */
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
         ASSERT(entry->log == NULL);
@@ -314,6 +319,7 @@ void log_dir_free(struct log_dir *dir)
 {
     dir_stop_checkpoints(dir);
     dir_stop_waiting(dir);
+    cleaner_stop(dir);
     env_post_cancel(dir->env, &dir->closed_post);
     dir_drop_deletions(dir);
     tasks_drop(&dir->tasks);
@@ -329,6 +335,9 @@ void log_dir_free(struct log_dir *dir)
     }
     env_lane_close(dir->env, dir->lane);
     env_lane_close(dir->env, dir->bulk_lane);
+    if (dir->clean_lane != NULL) {
+        env_lane_close(dir->env, dir->clean_lane);
+    }
     env_file_unref(dir->lock);
     mem_free(dir->path);
     mem_free(dir);

@@ -13,7 +13,7 @@
 struct checkpoint_task {
     struct task task;
     char *path;
-    struct bytes texts[3];
+    struct bytes texts[CHECKPOINTS];
     int mask;
     uint64_t number;
     int64_t free_bytes;
@@ -60,13 +60,14 @@ static void refresh(struct dir_entry *entry)
     ASSERT(entry->recovery_point <= log->durable);
 }
 
-void dir_checkpoint_texts(struct log_dir *dir, int mask, struct bytes texts[3])
+void dir_checkpoint_texts(struct log_dir *dir, int mask, struct bytes texts[CHECKPOINTS])
 {
-    struct checkpoint lists[3] = {{0}};
+    struct checkpoint lists[CHECKPOINTS] = {{0}};
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
         refresh(entry);
-        const int64_t values[3] = {entry->high_watermark, entry->recovery_point, entry->start};
-        for (int i = 0; i < 3; i++) {
+        const int64_t values[CHECKPOINTS] = {entry->high_watermark, entry->recovery_point,
+                                             entry->start, entry->cleaned};
+        for (int i = 0; i < CHECKPOINTS; i++) {
             /* As Kafka does: a log that starts at 0 needs no line. */
             if (values[i] >= 0 && (i != 2 || values[i] > 0)) {
                 checkpoint_add(&lists[i], entry->topic, entry->partition, values[i]);
@@ -82,17 +83,18 @@ void dir_checkpoint_texts(struct log_dir *dir, int mask, struct bytes texts[3])
             entry->saved_start = entry->start;
         }
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < CHECKPOINTS; i++) {
         checkpoint_format(&lists[i], &texts[i]);
         checkpoint_free(&lists[i]);
     }
 }
 
-enum err dir_checkpoint_write(struct env_fs *fs, const char *dir_path, const struct bytes texts[3],
-                              int mask, struct err_text *text)
+enum err dir_checkpoint_write(struct env_fs *fs, const char *dir_path,
+                              const struct bytes texts[CHECKPOINTS], int mask,
+                              struct err_text *text)
 {
     enum err e = ERR_NONE;
-    for (int i = 0; e == ERR_NONE && i < 3; i++) {
+    for (int i = 0; e == ERR_NONE && i < CHECKPOINTS; i++) {
         if (mask & (1 << i)) {
             char *path = path_join(dir_path, dir_checkpoint_names[i]);
             e = env_fs_replace(fs, path, texts[i].data, texts[i].size, text);
@@ -131,6 +133,9 @@ static void checkpoint_finished(struct task *task)
     dir->total_bytes = t->total_bytes;
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
         struct log *log = entry->log;
+        if (t->mask & CHECKPOINT_RECOVERY_POINT) {
+            entry->kept_recovery_point = entry->saved_recovery_point;
+        }
         if (log != NULL) {
             log_open_step(log);
         }
@@ -146,7 +151,7 @@ static void checkpoint_finished(struct task *task)
 static void checkpoint_release(struct task *task)
 {
     struct checkpoint_task *t = CONTAINER_OF(task, struct checkpoint_task, task);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < CHECKPOINTS; i++) {
         bytes_free(&t->texts[i]);
     }
     mem_free(t->path);

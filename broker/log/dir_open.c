@@ -19,7 +19,7 @@ struct open_task {
     char *path;
     struct env_file *lock;
     struct log_dir_found found;
-    struct checkpoint checkpoints[3];
+    struct checkpoint checkpoints[CHECKPOINTS];
     struct bytes content; /* of the file being read */
     struct open_entry *entries;
     size_t entry_count;
@@ -35,7 +35,7 @@ static void open_release(struct task *task)
 {
     struct open_task *t = CONTAINER_OF(task, struct open_task, task);
     env_file_unref(t->lock);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < CHECKPOINTS; i++) {
         checkpoint_free(&t->checkpoints[i]);
     }
     for (size_t i = 0; i < t->entry_count; i++) {
@@ -132,7 +132,7 @@ static enum err read_small(struct open_task *t, struct env_fs *fs, const char *d
 
 static enum err read_checkpoints(struct open_task *t, struct env_fs *fs)
 {
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < CHECKPOINTS; i++) {
         enum err e = read_small(t, fs, t->path, dir_checkpoint_names[i]);
         if (e == ERR_NOT_FOUND) {
             continue;
@@ -263,8 +263,11 @@ static void take_checkpoint(struct log_dir *dir, const struct checkpoint *from, 
         } else if (which == 1) {
             entry->recovery_point = line->offset;
             entry->saved_recovery_point = line->offset;
-        } else {
+            entry->kept_recovery_point = line->offset;
+        } else if (which == 2) {
             entry->start = line->offset;
+        } else {
+            entry->cleaned = line->offset;
         }
     }
 }
@@ -281,7 +284,7 @@ static void take_entries(struct log_dir *dir, struct open_task *t)
         entry->clean = t->found.clean_shutdown;
         entry->topic_id = t->entries[i].topic_id;
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < CHECKPOINTS; i++) {
         take_checkpoint(dir, &t->checkpoints[i], i);
     }
     bool tidy = true;
@@ -319,6 +322,7 @@ static void open_finished(struct task *task)
             dir_remove_later(dir, t->deletions[i], 0);
         }
         dir_start_checkpoints(dir);
+        cleaner_start(dir);
     }
     dir->opened(dir->ctx, dir, &t->found);
 }

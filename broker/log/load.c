@@ -192,7 +192,10 @@ static enum err finish_swap(struct load *load, struct env_fs *fs, const char *na
                          NULL, &load->task.text);
     }
     for (size_t i = 0; e == ERR_NONE && i < load->base_count; i++) {
-        if (load->bases[i] >= base && load->bases[i] < facts.end_offset) {
+        /* Its own predecessor too when nothing is left: the old indexes must not be taken for its.
+         */
+        if (load->bases[i] == base ||
+            (load->bases[i] > base && load->bases[i] < facts.end_offset)) {
             e = load_remove_segment(load, fs, load->bases[i]);
         }
     }

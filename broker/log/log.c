@@ -21,7 +21,10 @@ struct log_config log_config_default(void)
                                .cleanup_delete = true,
                                .timestamp_before_max_ms = INT64_MAX,
                                .timestamp_after_max_ms = 3600000,
-                               .producer_id_expiration_ms = 86400000};
+                               .producer_id_expiration_ms = 86400000,
+                               .min_cleanable_dirty_ratio = 0.5,
+                               .max_compaction_lag_ms = INT64_MAX,
+                               .delete_retention_ms = 86400000};
 }
 
 /* ---- opening ------------------------------------------------------------------------------------
@@ -139,7 +142,7 @@ static struct load *load_of(struct log *log)
     load->name = mem_strdup(log->name);
     load->topic_id = log->topic_id;
     load->clean = entry->clean;
-    load->compacted = log->config.compacted;
+    load->compacted = log->config.compacted || entry->cleaned >= 0; /* gaps are no damage then */
     load->index_interval_bytes = log->config.index_interval_bytes;
     load->recovery_point = entry->recovery_point;
     load->high_watermark = entry->high_watermark < 0 ? 0 : entry->high_watermark;
@@ -225,6 +228,7 @@ void log_drop_memory(struct log *log)
         env_post_cancel(log->env, &log->flush_post);
     }
     commit_forget(log);
+    clean_drop(log);
     tasks_drop(&log->tasks);
     queue_drop(log, -1);
     for (size_t i = 0; i < log->segment_count; i++) {
@@ -266,6 +270,7 @@ void log_give_up(struct log *log, enum err error, const struct err_text *text)
         return;
     }
     log->dir->unclean = true;
+    clean_cancel(log);
     log->failed = true;
     log->error = error;
     log->text = *text;

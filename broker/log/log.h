@@ -61,6 +61,17 @@ struct log_dir *log_dir_open(struct env *env, const char *path,
                              void (*opened)(void *ctx, struct log_dir *dir,
                                             const struct log_dir_found *found),
                              void *ctx);
+/* How a directory's compacted logs are compacted: one at a time, the dirtiest first, never above
+ * the high watermark that was noted (log_note_high_watermark). */
+struct log_cleaner {
+    bool enabled;                   /* log.cleaner.enable */
+    int64_t dedupe_buffer_bytes;    /* log.cleaner.dedupe.buffer.size: for the keys of one log */
+    double io_max_bytes_per_second; /* log.cleaner.io.max.bytes.per.second: read and written */
+    int64_t backoff_ms;             /* log.cleaner.backoff.ms */
+};
+
+struct log_cleaner log_cleaner_default(void); /* Kafka 4.3.1's */
+void log_dir_configure_cleaner(struct log_dir *dir, const struct log_cleaner *cleaner);
 /* Writes meta.properties of an unformatted directory durably. `done` in a later turn. */
 void log_dir_format(struct log_dir *dir, const struct log_dir_meta *meta,
                     void (*done)(void *ctx, enum err error, const struct err_text *text),
@@ -114,6 +125,10 @@ struct log_config {
     int64_t timestamp_before_max_ms; /* message.timestamp.before.max.ms */
     int64_t timestamp_after_max_ms;  /* message.timestamp.after.max.ms */
     int64_t producer_id_expiration_ms;
+    double min_cleanable_dirty_ratio; /* min.cleanable.dirty.ratio */
+    int64_t min_compaction_lag_ms;    /* min.compaction.lag.ms */
+    int64_t max_compaction_lag_ms;    /* max.compaction.lag.ms */
+    int64_t delete_retention_ms;      /* delete.retention.ms */
 };
 
 struct log_config log_config_default(void); /* Kafka 4.3.1's defaults, flush_messages = 1 */

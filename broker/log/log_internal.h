@@ -104,7 +104,9 @@ struct segment_facts {
 struct segment *segment_new(int64_t base_offset, int64_t created_ms);
 struct segment *segment_of_facts(struct segment_facts *facts, int64_t now_ms); /* takes the index */
 void segment_free(struct segment *segment);
-/* Accounts for a batch of `size` bytes at the segment's end, in index and times. */
+/* Accounts for a batch at the segment's end, in index and times. */
+void segment_facts_place(struct segment_facts *facts, const struct batch *batch,
+                         int32_t index_interval_bytes);
 void segment_place(struct segment *segment, const struct batch *batch,
                    int32_t index_interval_bytes);
 /* Adds the last time entry, as a roll or close does. */
@@ -196,6 +198,7 @@ struct log {
     int64_t durable;
     int64_t bytes;
     uint32_t generation; /* bumped by every cut */
+    uint32_t layout;     /* bumped when batches move within the log's files */
     int64_t noted_high_watermark;
     int64_t recovered_high_watermark;
 
@@ -228,6 +231,11 @@ struct log {
     bool news_durable;
     bool news_failed;
     bool news_full;
+
+    struct clean *clean; /* the compaction under way */
+    bool clean_stepping; /* on its worker now */
+    bool clean_swapping; /* past the point where it can be given up */
+    bool clean_cancelled;
 
     struct list commit_node; /* in the committer's waiting logs */
     bool committing;
@@ -293,6 +301,8 @@ void recents_push(struct recents *r, const struct recent *recent);
 const struct recent *recents_find(const struct recents *r, int64_t offset, size_t *slot);
 const struct recent *recents_at(const struct recents *r, size_t slot);
 void recents_truncate(struct recents *r, int64_t end_offset);
+/* Those below `offset`. */
+void recents_forget(struct recents *r, int64_t offset);
 void recents_free(struct recents *r);
 
 /* read.c */
@@ -363,6 +373,8 @@ struct dir_entry {
     int64_t recovery_point; /* for the checkpoints while no log is open; -1 unknown */
     int64_t high_watermark;
     int64_t start;
+    int64_t cleaned;              /* compacted up to here; -1 never */
+    int64_t kept_recovery_point;  /* surely in the file */
     int64_t saved_recovery_point; /* as last handed to the checkpoint files */
     int64_t saved_high_watermark;
     int64_t saved_start;
@@ -374,7 +386,14 @@ struct dir_entry {
 #define DIR_LOCK_FILE  ".lock"
 #define DIR_CLEAN_FILE ".kafka_cleanshutdown"
 
-enum { CHECKPOINT_HIGH_WATERMARK = 1, CHECKPOINT_RECOVERY_POINT = 2, CHECKPOINT_START = 4 };
+enum {
+    CHECKPOINT_HIGH_WATERMARK = 1,
+    CHECKPOINT_RECOVERY_POINT = 2,
+    CHECKPOINT_START = 4,
+    CHECKPOINT_CLEANER = 8,
+    CHECKPOINT_ALL = 15,
+    CHECKPOINTS = 4
+};
 
 struct committer {
     struct log_dir *dir;
@@ -416,8 +435,13 @@ struct log_dir {
     struct env_timer high_watermark_timer;
     struct env_timer recovery_timer;
     struct list deletions; /* directories waiting for file.delete.delay.ms */
-    bool full;             /* room.c */
-    bool unclean;          /* a log could not be closed for want of room */
+    struct log_cleaner cleaner;
+    struct env_timer cleaner_timer;
+    struct env_timer clean_step_timer;
+    struct env_lane *clean_lane; /* opened by the first compaction */
+    struct log *cleaning;
+    bool full;    /* room.c */
+    bool unclean; /* a log could not be closed for want of room */
     int64_t full_said_ms;
     struct env_timer room_timer;
     void (*closed)(void *ctx, enum err error, const struct err_text *text);
@@ -444,12 +468,12 @@ void dir_start_checkpoints(struct log_dir *dir);
 void dir_stop_checkpoints(struct log_dir *dir);
 /* Makes the three checkpoints' text of the present values; those of `mask` are about to be written.
  */
-void dir_checkpoint_texts(struct log_dir *dir, int mask, struct bytes texts[3]);
-enum { CHECKPOINT_ALL = 7 };
+void dir_checkpoint_texts(struct log_dir *dir, int mask, struct bytes texts[CHECKPOINTS]);
 /* Writes them; `mask` says which. */
-enum err dir_checkpoint_write(struct env_fs *fs, const char *dir_path, const struct bytes texts[3],
-                              int mask, struct err_text *text);
-extern const char *const dir_checkpoint_names[3];
+enum err dir_checkpoint_write(struct env_fs *fs, const char *dir_path,
+                              const struct bytes texts[CHECKPOINTS], int mask,
+                              struct err_text *text);
+extern const char *const dir_checkpoint_names[CHECKPOINTS];
 /* Removes PATH and the files in it after a delay, without news. */
 void dir_remove_later(struct log_dir *dir, const char *path, int64_t delay_ms);
 /* The same for a segment's files, renamed to .deleted: `path` ends with its number. */
@@ -461,6 +485,14 @@ enum err dir_remove_tree(struct env_fs *fs, const char *path, struct err_text *t
 
 /* Does now what waits for its delay. */
 void dir_hasten_deletions(struct log_dir *dir);
+
+/* cleaner.c */
+void cleaner_start(struct log_dir *dir);
+void cleaner_stop(struct log_dir *dir);
+/* Gives up a compaction that is under way: now or after its step. */
+void clean_cancel(struct log *log);
+/* At once: the log's memory goes. */
+void clean_drop(struct log *log);
 
 /* room.c */
 /* Something could not be written for want of room: it is tried again when there is some. */

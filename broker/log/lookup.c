@@ -19,6 +19,7 @@ struct lookup_task {
     struct env_file *file;
     int64_t from; /* position; -1: by the index files */
     uint32_t generation;
+    uint32_t layout;
     int64_t timestamp_ms;
     bool largest;
     int64_t start_offset;
@@ -196,7 +197,7 @@ static void lookup_finished(struct task *task)
         answer(lookup, ERR_CANCELLED);
         return;
     }
-    if (t->generation != log->generation ||
+    if (t->generation != log->generation || t->layout != log->layout ||
         (task->error != ERR_NONE && t->base_offset < log->start)) {
         lookup->offset = -1;
         dispatch(log, lookup, -1);
@@ -243,6 +244,7 @@ static void dispatch(struct log *log, struct log_lookup *lookup, int64_t from_ba
     task->lookup = lookup;
     task->path = mem_strdup(log->path);
     task->generation = log->generation;
+    task->layout = log->layout;
     task->timestamp_ms = lookup->timestamp_ms;
     task->largest = lookup->timestamp_ms == LOG_MAX_TIMESTAMP;
     task->start_offset = log->start;

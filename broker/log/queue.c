@@ -108,7 +108,9 @@ static void place(struct log *log, struct pending *pending)
     const struct batch *batch = &pending->batch;
     struct segment *active = log_active(log);
     if (active == NULL || roll_due(log, active, batch)) {
-        queue_roll(log, batch->base_offset);
+        /* Named by where the one before ends, not by a batch that a compacted leader sent after a
+         * gap: recovery takes a gap between segments for a loss. */
+        queue_roll(log, active != NULL ? active->end_offset : batch->base_offset);
         active = log_active(log);
     }
     ASSERT(!active->sealed && active->size + (int64_t)batch->size <= INT32_MAX);

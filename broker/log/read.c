@@ -21,6 +21,7 @@ struct read_task {
     int64_t from; /* position of the floor */
     int64_t file_size;
     uint32_t generation;
+    uint32_t layout;
     int64_t offset;
     int64_t limit_offset;
     uint32_t max_bytes;
@@ -170,7 +171,8 @@ static void read_finished(struct task *task)
     struct read_task *t = CONTAINER_OF(task, struct read_task, task);
     struct log *log = task->log;
     struct log_read *read = t->read;
-    if (t->opened && task->error == ERR_NONE && t->generation == log->generation) {
+    if (t->opened && task->error == ERR_NONE && t->generation == log->generation &&
+        t->layout == log->layout) {
         size_t at = log_segment_index(log, t->base_offset);
         if (at < log->segment_count && log->segments[at]->base_offset == t->base_offset &&
             log->segments[at]->file == NULL) {
@@ -185,8 +187,8 @@ static void read_finished(struct task *task)
         answer(read, ERR_CANCELLED);
         return;
     }
-    bool stale =
-        t->generation != log->generation || (task->error != ERR_NONE && read->offset < log->start);
+    bool stale = t->generation != log->generation || t->layout != log->layout ||
+                 (task->error != ERR_NONE && read->offset < log->start);
     if (stale || (task->error == ERR_NONE && t->beyond)) {
         /* Beyond: the offset lies in a gap at this segment's end. */
         if (dispatch(log, read, stale ? -1 : t->base_offset + 1)) {
@@ -223,6 +225,7 @@ static struct read_task *submit(struct log *log, struct log_read *read, struct s
     task->base_offset = segment->base_offset;
     task->file = segment->file == NULL ? NULL : env_file_ref(segment->file);
     task->generation = log->generation;
+    task->layout = log->layout;
     task->file_size = segment->size;
     task->index_on_disk = segment->settled;
     if (!segment->settled) {

@@ -1,4 +1,6 @@
 /* Where the latest batches lie: a ring, so that reads near the end are answered without a job. */
+#include <string.h>
+
 #include "broker/log/log_internal.h"
 #include "common/base/assert.h"
 
@@ -57,4 +59,16 @@ void recents_free(struct recents *r)
 {
     mem_free(r->ring);
     *r = (struct recents){0};
+}
+
+void recents_forget(struct recents *r, int64_t offset)
+{
+    while (r->count > 0 && recents_at(r, 0)->last_offset < offset) {
+        if (r->capacity == RECENT_MAX) {
+            r->first = (r->first + 1) % r->capacity;
+        } else {
+            memmove(r->ring, r->ring + 1, (r->count - 1) * sizeof *r->ring); /* it grows at 0 */
+        }
+        r->count--;
+    }
 }

@@ -307,11 +307,15 @@ static enum err remove_after(struct load *load, struct env_fs *fs, size_t keep)
 }
 
 /* A segment that begins past the end of the one before it: with nothing promised in between, the
- * tail of that one was lost and what follows cannot stand. Compaction leaves such gaps by right. */
+ * tail of that one was lost and what follows cannot stand. Compaction leaves such gaps by right,
+ * but only below the recovery point on disk (cleaner.c), and a copy of a compacted log names its
+ * segments so that none is between two (queue.c). */
 static bool torn_between(const struct load *load, size_t i)
 {
-    return i > 0 && !load->compacted && load->segment_count > 0 &&
-           load->segments[i - 1].end_offset != load->bases[i];
+    if (i == 0 || load->segment_count == 0 || load->segments[i - 1].end_offset == load->bases[i]) {
+        return false;
+    }
+    return !load->compacted || load->segments[i - 1].end_offset >= promised(load);
 }
 
 static enum err gap_is_corrupt(struct load *load, size_t i)

@@ -50,7 +50,8 @@ void segment_free(struct segment *segment)
 /* ---- placing ------------------------------------------------------------------------------------
  */
 
-static void place(struct segment_facts *f, const struct batch *batch, int32_t index_interval_bytes)
+void segment_facts_place(struct segment_facts *f, const struct batch *batch,
+                         int32_t index_interval_bytes)
 {
     int64_t last_offset = batch_last_offset(batch);
     ASSERT(batch->base_offset >= f->base_offset && last_offset >= f->end_offset);
@@ -82,7 +83,7 @@ void segment_place(struct segment *segment, const struct batch *batch, int32_t i
                               .first_timestamp = segment->first_timestamp,
                               .unindexed_bytes = segment->unindexed_bytes,
                               .index = segment->index};
-    place(&f, batch, index_interval_bytes);
+    segment_facts_place(&f, batch, index_interval_bytes);
     segment->end_offset = f.end_offset;
     segment->size = f.size;
     segment->max_timestamp = f.max_timestamp;
@@ -130,7 +131,7 @@ enum err segment_walk(struct env_fs *fs, struct env_file *file, int64_t size, in
             e = ERR_NOT_FOUND;
             break;
         }
-        place(facts, &found.batch, index_interval_bytes);
+        segment_facts_place(facts, &found.batch, index_interval_bytes);
         if (each != NULL) {
             each(ctx, &found.batch);
         }

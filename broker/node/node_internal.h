@@ -212,6 +212,7 @@ void node_auto_topics_free(struct broker *broker);
 
 /* topic_settings.c */
 void node_topic_settings(void *ctx, const char *topic, struct replica_settings *out);
+struct log_cleaner node_cleaner_settings(const struct broker *broker);
 struct replication_settings node_replication_settings(const struct broker *broker);
 struct groups_config node_groups_config(const struct broker *broker);
 struct controller_config node_controller_config(struct broker *broker);

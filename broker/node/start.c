@@ -148,6 +148,8 @@ void node_start_dirs(struct broker *broker)
     broker->dirs_waiting = broker->dir_count;
     for (int i = 0; i < broker->dir_count; i++) {
         broker->dirs[i] = log_dir_open(broker->env, paths.items[i], on_dir_opened, broker);
+        struct log_cleaner cleaner = node_cleaner_settings(broker);
+        log_dir_configure_cleaner(broker->dirs[i], &cleaner);
     }
 }
 

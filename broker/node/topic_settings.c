@@ -35,8 +35,23 @@ void node_topic_settings(void *ctx, const char *topic, struct replica_settings *
     out->log.log_append_time = topic_settings.log_append_time;
     out->log.timestamp_before_max_ms = topic_settings.message_timestamp_before_max_ms;
     out->log.timestamp_after_max_ms = topic_settings.message_timestamp_after_max_ms;
+    out->log.min_cleanable_dirty_ratio = topic_settings.min_cleanable_dirty_ratio;
+    out->log.min_compaction_lag_ms = topic_settings.min_compaction_lag_ms;
+    out->log.max_compaction_lag_ms = topic_settings.max_compaction_lag_ms;
+    out->log.delete_retention_ms = topic_settings.delete_retention_ms;
     out->log.producer_id_expiration_ms =
         settings_int(broker->settings->values, "producer.id.expiration.ms");
+}
+
+struct log_cleaner node_cleaner_settings(const struct broker *broker)
+{
+    const struct settings *values = broker->settings->values;
+    return (struct log_cleaner){
+        .enabled = settings_bool(values, "log.cleaner.enable"),
+        .dedupe_buffer_bytes = settings_long(values, "log.cleaner.dedupe.buffer.size"),
+        .io_max_bytes_per_second = settings_double(values, "log.cleaner.io.max.bytes.per.second"),
+        .backoff_ms = settings_long(values, "log.cleaner.backoff.ms"),
+    };
 }
 
 struct replication_settings node_replication_settings(const struct broker *broker)

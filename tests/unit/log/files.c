@@ -124,9 +124,9 @@ static void on_file(void *ctx, const char *path, const uint8_t *data, size_t siz
     }
     if (strcmp(dot, ".log") == 0) {
         check_segment(walk, strtoll(name, NULL, 10), data, size);
-    } else if (strstr(name, ".deleted") == NULL && strcmp(dot, ".index") != 0 &&
-               strcmp(dot, ".timeindex") != 0 && strcmp(dot, ".snapshot") != 0 &&
-               strcmp(name, "partition.metadata") != 0) {
+    } else if (strstr(name, ".deleted") == NULL && strstr(name, ".cleaned") == NULL &&
+               strcmp(dot, ".index") != 0 && strcmp(dot, ".timeindex") != 0 &&
+               strcmp(dot, ".snapshot") != 0 && strcmp(name, "partition.metadata") != 0) {
         fail_msg("%s is left behind", path);
     }
 }

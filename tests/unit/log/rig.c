@@ -97,34 +97,29 @@ static bool reached_durable(void *ctx)
     return r->crashed || log_failed(r->log) || log_durable_end(r->log) == log_assigned_end(r->log);
 }
 
-bool rig_wait_durable(struct rig *r)
-{
-    if (r->crashed) {
-        return false;
-    }
-    bool reached = sim_run_until(r->sim, reached_durable, r, 600000, 0);
-    if (!r->crashed) {
-        assert_true(reached);
-    }
-    return !r->crashed && !log_failed(r->log);
-}
-
 static bool reached_written(void *ctx)
 {
     struct rig *r = ctx;
     return r->crashed || log_failed(r->log) || log_end(r->log) == log_assigned_end(r->log);
 }
 
-bool rig_wait_written(struct rig *r)
+static bool wait_for(struct rig *r, bool (*reached)(void *ctx))
 {
-    if (r->crashed) {
-        return false;
-    }
-    bool reached = sim_run_until(r->sim, reached_written, r, 600000, 0);
     if (!r->crashed) {
-        assert_true(reached);
+        bool done = sim_run_until(r->sim, reached, r, 600000, 0);
+        assert_true(done || r->crashed);
     }
     return !r->crashed && !log_failed(r->log);
+}
+
+bool rig_wait_durable(struct rig *r)
+{
+    return wait_for(r, reached_durable);
+}
+
+bool rig_wait_written(struct rig *r)
+{
+    return wait_for(r, reached_written);
 }
 
 static bool reached_crash(void *ctx)
@@ -321,8 +316,12 @@ static struct buf *build(struct rig *r, int records, size_t value_bytes, int pro
         for (size_t k = 0; k < value_bytes; k++) {
             value[k] = (uint8_t)rng_next(&r->rng);
         }
-        struct wire_bytes key = {.data = (const uint8_t *)"key", .size = 3};
-        struct wire_bytes v = {.data = value, .size = (int32_t)value_bytes};
+        uint32_t number =
+            r->keyed ? (uint32_t)rng_below(&r->rng, r->keys > 0 ? r->keys : RIG_KEYS) : 0;
+        struct wire_bytes key = {.data = (const uint8_t *)(r->keyed ? (void *)&number : "key"),
+                                 .size = r->keyed ? 4 : 3};
+        bool tombstone = r->keyed && rng_below(&r->rng, 6) == 0;
+        struct wire_bytes v = {.data = value, .size = tombstone ? -1 : (int32_t)value_bytes};
         batch_builder_add(&b, timestamp_ms + i, key, v, NULL, 0);
     }
     assert_int_equal(batch_build(&b, &out, NULL), ERR_NONE);
@@ -388,6 +387,14 @@ void rig_truncate(struct rig *r, int64_t offset)
     learn_sequences(r);
     r->epoch++;
     log_begin_epoch(r->log, r->epoch);
+}
+
+void rig_forget_lost(struct rig *r)
+{
+    batches_cut(&r->model, log_end(r->log));
+    learn_sequences(r);
+    r->durable = log_durable_end(r->log);
+    r->unchecked = false;
 }
 
 /* ---- crashes ---- */

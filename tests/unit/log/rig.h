@@ -24,7 +24,7 @@ struct rig_batches {
     size_t capacity;
 };
 
-enum { RIG_PRODUCERS = 4 };
+enum { RIG_PRODUCERS = 4, RIG_KEYS = 24 };
 
 struct rig {
     struct sim *sim;
@@ -43,8 +43,11 @@ struct rig {
     int64_t durable;     /* the durable end at the moment of a crash */
     int64_t start_kept;  /* a crash may not bring the start back below this */
     int64_t epochs_from; /* the highest start there was: a crash may lose the epochs below it */
-    bool deleting;       /* log_delete was called ... */
-    bool deleted;        /* ... and has answered */
+    bool keyed;          /* keys are uint32 below RIG_KEYS, some values are null */
+    uint32_t keys;       /* of which the first so many are written; 0 all */
+    bool tombstones_may_go;
+    bool deleting; /* log_delete was called ... */
+    bool deleted;  /* ... and has answered */
     bool crashed;
     bool ready;     /* the log is open ... */
     bool unchecked; /* ... but what a crash left was not yet taken into the model */
@@ -99,6 +102,12 @@ void rig_forget(struct rig *r); /* all that was appended */
 /* After a clean close: every file of the partition's directory is what FORMAT.md says, and the
  * indexes agree with the segments. */
 void rig_check_files(struct rig *r);
+/* compacted.c: compares with the model what compaction must keep. False when the node crashed. */
+bool rig_check_compacted(struct rig *r);
+/* After a crash: takes from the model what was lost off the log's end, and the sequences that are
+ * known by now. */
+void rig_forget_lost(struct rig *r);
+int rig_tombstones(struct rig *r, int64_t below_offset);
 struct buf *rig_read(struct rig *r, int64_t offset, uint32_t max_bytes, int64_t *next_offset);
 
 #endif

@@ -164,6 +164,97 @@ static void resume(struct rig *r, uint64_t again, enum sim_crash how)
     assert_true(rig_check_exact(r));
 }
 
+/* A life of a compacted log: its compactions write, sync and swap; then it is a log like others. */
+static bool compacted_life(struct rig *r)
+{
+    r->config.compacted = true;
+    r->config.cleanup_delete = false;
+    r->config.min_cleanable_dirty_ratio = 0.01;
+    r->config.delete_retention_ms = 30000;
+    r->keyed = true;
+    r->tombstones_may_go = true;
+    if (!rig_open(r)) {
+        return false;
+    }
+    log_begin_epoch(r->log, r->epoch);
+    for (int round = 0; round < 3; round++) {
+        if (!append_some(r, 40) || !rig_wait_durable(r)) {
+            return false;
+        }
+        log_note_high_watermark(r->log, log_durable_end(r->log));
+        int64_t before = log_bytes(r->log);
+        if (!rig_run(r, 80000) || !rig_check_compacted(r)) {
+            return false;
+        }
+        assert_true(log_bytes(r->log) < before);
+    }
+    if (!rig_close(r)) {
+        return false;
+    }
+    rig_check_files(r);
+    return true;
+}
+
+static void resume_compacted(struct rig *r, uint64_t again, enum sim_crash how)
+{
+    int64_t durable = r->durable;
+    rig_restart(r);
+    if (again > 0) {
+        rig_crash_at(r, again, how);
+        if (!rig_open(r)) {
+            must(r, r->crashed, "open after a crash");
+            rig_restart(r);
+        }
+        rig_crash_at(r, 0, how);
+    }
+    must(r, r->log != NULL || rig_open(r), "open");
+    assert_true(log_end(r->log) >= durable && log_end(r->log) == log_assigned_end(r->log));
+    rig_forget_lost(r);
+    assert_true(rig_check_compacted(r));
+    log_begin_epoch(r->log, ++r->epoch);
+    assert_true(append_some(r, 20) && rig_wait_durable(r));
+    log_note_high_watermark(r->log, log_durable_end(r->log));
+    assert_true(rig_run(r, 80000) && rig_check_compacted(r) && rig_close(r));
+    rig_check_files(r);
+    must(r, rig_open(r), "open after a clean close");
+    assert_int_equal(r->opened.recovered_bytes, 0);
+    assert_true(rig_check_compacted(r));
+}
+
+static void crash_compaction_everywhere(enum sim_crash how, uint64_t seed, bool twice)
+{
+    const char *other = getenv("LOG_POINTS_SEED");
+    seed += other == NULL ? 0 : strtoull(other, NULL, 10);
+    uint64_t k = 1;
+    for (;; k++) {
+        struct rig *r = rig_new(seed);
+        rig_crash_at(r, k, how);
+        bool ended = compacted_life(r);
+        if (!ended) {
+            must(r, r->crashed, "life");
+            resume_compacted(r, twice ? 1 + k * 7 % 60 : 0, how);
+        }
+        rig_free(r);
+        if (ended) {
+            break;
+        }
+    }
+    assert_true(k > 300);
+    print_message("%llu crash points\n", (unsigned long long)k - 1);
+}
+
+static void test_kill_compaction_everywhere(void **state)
+{
+    (void)state;
+    crash_compaction_everywhere(SIM_KILL, 4, false);
+}
+
+static void test_power_compaction_everywhere(void **state)
+{
+    (void)state;
+    crash_compaction_everywhere(SIM_POWER, 5, true);
+}
+
 static void crash_everywhere(enum sim_crash how, uint64_t seed, bool twice)
 {
     const char *other = getenv("LOG_POINTS_SEED");
@@ -219,6 +310,8 @@ int main(void)
         cmocka_unit_test(test_kill_everywhere),
         cmocka_unit_test(test_power_everywhere),
         cmocka_unit_test(test_power_twice),
+        cmocka_unit_test(test_kill_compaction_everywhere),
+        cmocka_unit_test(test_power_compaction_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
