@@ -127,7 +127,7 @@ JAVA_HERE=
 java_client() {
     if ! have java || ! have javac || ! have mvn; then
         skip kafka-tools "java, javac and mvn are needed"
-        for name in java-client kafka-dump-log schemas three-tools three-apache-kafka; do skip $name 'the same'; done
+        for name in java-client kafka-dump-log schemas three-tools three-apache-kafka apache-kafka-and-one; do skip $name 'the same'; done
         return
     fi
     java_jars || { FAILED=$((FAILED + 1)); return; }
@@ -150,6 +150,7 @@ three() {
     [ -z "$JAVA_HERE" ] || clients+=(java)
     try three-failover python3 -B $HERE/three.py failover "${clients[@]}"
     [ -z "$JAVA_HERE" ] || try three-apache-kafka python3 -B $HERE/three.py apache
+    [ -z "$JAVA_HERE" ] || try apache-kafka-and-one python3 -B $HERE/three.py joins
 }
 
 # Kafka's own command line tools, each asked for what its words should show.

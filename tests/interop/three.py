@@ -5,16 +5,20 @@
     tests/interop/three.py failover CLIENT...    clients (java, python, go, node) produce and consume while a broker is
                                       killed and comes back
     tests/interop/three.py apache     an Apache Kafka broker joins, follows and leads
+    tests/interop/three.py joins      a broker of ours joins a cluster that Apache Kafka controls
 
 In the environment: BARNABASD and NUMBERS, and what tests/interop/run.sh has made: JARS (Kafka's, a directory), CLASSES,
 CACHE (where python, go and node have what they need).
 """
+import concurrent.futures
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.dont_write_bytecode = True
@@ -210,32 +214,30 @@ def first_segment(data, topic, partition):
 
 
 class Apache:
-    """One Apache Kafka broker, of the cluster that `servers` are, in two log directories."""
+    """One node of Apache Kafka, in two log directories."""
 
-    def __init__(self, node_id, servers, tools):
+    def __init__(self, node_id, cluster_id, tools, *settings, features=()):
         self.node_id, self.process, self.starts = node_id, None, 0
         self.port, = cluster.free_ports(1)
         self.address = '127.0.0.1:%d' % self.port
-        self.root = os.path.join(servers.root, 'apache')
+        self.root = tempfile.mkdtemp(prefix='barnabas-test.')
         self.data = [os.path.join(self.root, name) for name in ('data-a', 'data-b')]
-        os.makedirs(self.root)
         self.settings = os.path.join(self.root, 'server.properties')
-        voters = ','.join('%d@%s' % (b.node_id, b.controller_address) for b in servers.brokers)
+        listener = 'PLAINTEXT://' + self.address
         with open(self.settings, 'w') as file:
-            file.write('\n'.join(['process.roles=broker', 'node.id=%d' % node_id, 'listeners=PLAINTEXT://' + self.address,
-                                  'controller.quorum.voters=' + voters, 'controller.listener.names=CONTROLLER',
+            file.write('\n'.join(['node.id=%d' % node_id, 'controller.listener.names=CONTROLLER', 'log.dirs=' + ','.join(self.data),
                                   'listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
-                                  'log.dirs=' + ','.join(self.data), 'offsets.topic.replication.factor=3', 'offsets.topic.num.partitions=4',
-                                  'min.insync.replicas=2', 'group.initial.rebalance.delay.ms=200', '']))
-        cluster_id = re.search(r'^cluster\.id=(.+)$', cluster.read(os.path.join(servers.brokers[0].data, 'meta.properties')), re.M)
-        tools('Formatting', 'kafka.tools.StorageTool', 'format', '-t', cluster_id.group(1), '-c', self.settings)
+                                  'offsets.topic.num.partitions=4', 'group.initial.rebalance.delay.ms=200', '']
+                                 + [setting.replace('LISTENER', listener) + '\n' for setting in settings]))
+        levels = [word for feature in features for word in ('--feature', feature)]
+        tools('Formatting', 'kafka.tools.StorageTool', 'format', '-t', cluster_id, '-c', self.settings, *levels)
+        cluster.LIVE.append(self)
 
     def start(self):
         self.starts += 1
         self.log_path = os.path.join(self.root, 'log.%d' % self.starts)
         with open(self.log_path, 'w') as log:
             self.process = java('info', 'kafka.Kafka', self.settings, stdout=log, stderr=log)
-        cluster.LIVE.append(self)
         end = time.monotonic() + 60
         while 'Kafka Server started' not in self.log():
             assert self.process.poll() is None and time.monotonic() < end, 'Apache Kafka did not start:\n' + self.log()[-5000:]
@@ -250,7 +252,8 @@ class Apache:
 
     def wrong(self):
         """What it complained of, but for connections to those who were killed."""
-        return [line for line in self.log().splitlines() if re.search(r'\] ERROR |\bException\b', line) and 'onnection' not in line]
+        return [line for line in self.log().splitlines() if re.search(r'\] ERROR |\w*Exception\b', line)
+                and not re.search('onnection|DuplicateBrokerRegistration|Client was shutdown', line)]
 
     def kill9(self):
         self.process.kill()
@@ -261,8 +264,43 @@ class Apache:
         return self.process.wait(60)
 
     def close(self):
-        self.kill9()
+        if self.process is not None:
+            self.kill9()
+        shutil.rmtree(self.root, ignore_errors=True)
         cluster.LIVE.remove(self)
+
+
+class Load:
+    """An idempotent acks=all producer of numbers, number N to partition N modulo 2."""
+
+    def __init__(self, bootstrap, topic):
+        self.bootstrap, self.topic = bootstrap, topic
+        self.acked = tempfile.NamedTemporaryFile('r', prefix='barnabas-test.')
+        with open(self.acked.name, 'w') as out:
+            self.process = subprocess.Popen([NUMBERS, bootstrap, topic, '1000000', '1000', '2'], stdout=out, stderr=subprocess.DEVNULL)
+        cluster.LIVE.append(self)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        cluster.LIVE.remove(self)
+
+    def end(self):
+        """How many numbers there are: all that were drawn were acknowledged, and each is there once and in order."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(60) == 0
+        numbers = sorted(int(line) for line in self.acked.read().split())
+        assert numbers == list(range(len(numbers))) and len(numbers) > 2000, len(numbers)
+        for partition in range(2):
+            done = subprocess.run(['kcat', '-b', self.bootstrap, '-C', '-t', self.topic, '-p', str(partition), '-o', 'beginning', '-e', '-q'],
+                                  capture_output=True, timeout=60, check=True)
+            read = [int(n) for n in done.stdout.split()]
+            assert read == numbers[partition::2], '%s-%d: %d records' % (self.topic, partition, len(read))
+        return len(numbers)
+
+
+def check_same(paths):
+    assert len({open(path, 'rb').read() for path in paths}) == 1, 'not the same: ' + ' '.join(paths)
 
 
 def group_in(partition, partitions):
@@ -277,18 +315,19 @@ def group_in(partition, partitions):
         number += 1
 
 
-def groups_round(tools, servers, topic, count):
-    """A group in every partition of __consumer_offsets, so at every coordinator there is: each reads and commits."""
-    at = ['--bootstrap-server', servers.bootstrap]
+def groups_round(tools, bootstrap, topic, count, coordinator):
+    """A group in every partition of __consumer_offsets, so at every coordinator there is: each reads and commits. One of the coordinators
+    is the broker named."""
+    at = ['--bootstrap-server', bootstrap]
     members = [(group_in(partition, 4), partition) for partition in range(4)]
-    running = [subprocess.Popen(['kcat', '-b', servers.bootstrap, '-X', 'auto.offset.reset=earliest', '-q', '-c', str(count), '-G', group, topic],
+    running = [subprocess.Popen(['kcat', '-b', bootstrap, '-X', 'auto.offset.reset=earliest', '-q', '-c', str(count), '-G', group, topic],
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for group, _ in members]
-    for process in running:
-        read, said = process.communicate(timeout=60)
-        assert process.returncode == 0 and sorted(int(n) for n in read.split()) == list(range(count)), said
+    with concurrent.futures.ThreadPoolExecutor(len(running)) as pool:
+        for process, (read, said) in zip(running, pool.map(lambda process: process.communicate(timeout=60), running)):
+            assert process.returncode == 0 and sorted(int(n) for n in read.split()) == list(range(count)), said
     said = tools('', 'TopicCommand', *at, '--describe', '--topic', '__consumer_offsets')
     leaders = dict(re.findall(r'Partition: (\d+)\s+Leader: (\d+)', said))
-    assert '4' in leaders.values(), said
+    assert coordinator in leaders.values(), said
     for group, partition in members:
         said = tools('', 'consumer.group.ConsumerGroupCommand', *at, '--describe', '--group', group)
         committed = re.findall(r'^%s +%s +\d +(\d+) +\d+ +0 ' % (group, topic), said, re.M)
@@ -299,7 +338,10 @@ def apache_round():
     servers = Cluster(3, 'default.replication.factor=3', 'min.insync.replicas=2', 'offsets.topic.replication.factor=3',
                       'offsets.topic.num.partitions=4', 'group.initial.rebalance.delay.ms=200').start()
     tools = Tools()
-    apache = Apache(4, servers, tools)
+    cluster_id = re.search(r'^cluster\.id=(.+)$', cluster.read(os.path.join(servers.brokers[0].data, 'meta.properties')), re.M)
+    apache = Apache(4, cluster_id.group(1), tools, 'process.roles=broker', 'listeners=LISTENER', 'min.insync.replicas=2',
+                    'controller.quorum.voters=' + ','.join('%d@%s' % (b.node_id, b.controller_address) for b in servers.brokers),
+                    'offsets.topic.replication.factor=3')
     apache.start()
     at = ['--bootstrap-server', servers.bootstrap]
     tools.until(r'id: 4 ', 'BrokerApiVersionsCommand', *at)
@@ -310,8 +352,7 @@ def apache_round():
     isr = r'(?s)Partition: 0\s+Leader: %s\s.*Isr: (1,4,2|1,2,4|2,1,4|2,4,1|4,1,2|4,2,1)\s.*Partition: 1\s+Leader: %s\s.*Isr: (4,2,3|4,3,2|2,3,4|2,4,3|3,2,4|3,4,2)\s'
     describe = ['TopicCommand', *at, '--describe', '--topic', 'mixed']
     tools.until(isr % (1, 4), *describe)
-    acked = open(os.path.join(servers.root, 'acked'), 'w')
-    load = subprocess.Popen([NUMBERS, servers.bootstrap, 'mixed', '1000000', '1000', '2'], stdout=acked, stderr=subprocess.DEVNULL)
+    load = Load(servers.bootstrap, 'mixed')
     time.sleep(1)
     apache.kill9()
     tools.until(r'(?s)Partition: 1\s+Leader: [23]\s.*Isr: (2,3|3,2)\s', *describe)
@@ -323,17 +364,11 @@ def apache_round():
     tools.until(r'Partition: 0\s+Leader: [24]\s', *describe)
     servers.broker(1).start()
     tools.until(isr % ('[24]', '[234]'), *describe)
-    load.send_signal(signal.SIGTERM)
-    assert load.wait(60) == 0
-    numbers = sorted(int(line) for line in cluster.read(acked.name).split())
-    assert numbers == list(range(len(numbers))) and len(numbers) > 2000, len(numbers)
+    count = load.end()
     for partition, replicas in enumerate(([1, 4, 2], [4, 2, 3])):
-        read = [int(n) for n in servers.kcat('-C', '-t', 'mixed', '-p', str(partition), '-o', 'beginning', '-e', '-q').split()]
-        assert read == numbers[partition::2], 'mixed-%d: %d records' % (partition, len(read))
-        logs = [apache.segment('mixed', partition) if n == 4 else first_segment(servers.broker(n).data, 'mixed', partition)
-                for n in replicas]
-        assert len({open(path, 'rb').read() for path in logs}) == 1, 'mixed-%d is not the same everywhere' % partition
-    groups_round(tools, servers, 'mixed', len(numbers))
+        check_same([apache.segment('mixed', partition) if n == 4 else first_segment(servers.broker(n).data, 'mixed', partition)
+                    for n in replicas])
+    groups_round(tools, servers.bootstrap, 'mixed', count, '4')
     assert not apache.wrong(), apache.wrong()[:10]
     assert any('broker 4 tells the log directories of' in said for broker in servers.brokers for said in logs_of(broker))
     assert apache.stop() in (0, 143), apache.log()[-3000:]
@@ -341,23 +376,68 @@ def apache_round():
     stop_all(servers)
 
 
+def joins_round():
+    """The reverse: one of ours joins a cluster that Apache Kafka controls."""
+    tools = Tools()
+    controller = '127.0.0.1:%d' % cluster.free_ports(1)[0]
+    cluster_id = 'MkU3OEVBNTcwNTJENDM2Qg'
+    lowered = ['group.version', 'transaction.version', 'eligible.leader.replicas.version', 'share.version', 'streams.version']
+    apache = Apache(1, cluster_id, tools, 'process.roles=broker,controller', 'listeners=LISTENER,CONTROLLER://' + controller,
+                    'controller.quorum.voters=1@' + controller, 'offsets.topic.replication.factor=2', 'broker.session.timeout.ms=4000',
+                    features=['metadata.version=30'] + [name + '=0' for name in lowered])
+    apache.start()
+    ours = Broker('node.id=2', 'process.roles=broker', 'controller.listener.names=CONTROLLER', 'cluster.id=' + cluster_id,
+                  'controller.quorum.voters=1@' + controller, 'group.initial.rebalance.delay.ms=200', 'offsets.topic.num.partitions=4').start()
+    at = ['--bootstrap-server', ours.address]
+    tools('Created topic', 'TopicCommand', *at, '--create', '--topic', 'mixed', '--replica-assignment', '1:2,2:1')
+    isr = r'(?s)Partition: 0\s+Leader: %s\s.*Isr: (1,2|2,1)\s.*Partition: 1\s+Leader: %s\s.*Isr: (1,2|2,1)\s'
+    describe = ['TopicCommand', '--bootstrap-server', apache.address, '--describe', '--topic', 'mixed']
+    tools.until(isr % (1, 2), *describe)
+    rows = replicas_of_quorum(tools('Leader', 'MetadataQuorumCommand', *at, 'describe', '--replication'))
+    assert rows[2]['status'] == 'Observer' and int(rows[2]['lag']) in range(50), rows
+    load = Load(apache.address + ',' + ours.address, 'mixed')
+    time.sleep(2)
+    assert ours.stop() == 0
+    tools.until(r'(?s)Partition: 0\s+Leader: 1\s.*Isr: 1\s.*Partition: 1\s+Leader: 1\s.*Isr: 1\s', *describe)
+    ours.start()
+    tools.until(isr % (1, 1), *describe)
+    tools('mixed-1', 'LeaderElectionCommand', *at, '--election-type', 'preferred', '--all-topic-partitions')
+    tools.until(isr % (1, 2), *describe)
+    ours.kill9()
+    ours.start()
+    tools.until(isr % (1, '[12]'), *describe)
+    count = load.end()
+    for partition in range(2):
+        check_same([apache.segment('mixed', partition), first_segment(ours.data, 'mixed', partition)])
+    groups_round(tools, ours.address, 'mixed', count, '2')
+    assert not apache.wrong(), apache.wrong()[:10]
+    # Its former life counted as alive until its session was over; it did not ask without a pause meanwhile.
+    assert 0 < ours.log().count('DUPLICATE_BROKER_REGISTRATION') < 30, ours.log()
+    tools.close()
+    check_well(ours)
+    assert apache.stop() in (0, 143), apache.log()[-3000:]
+
+
 def logs_of(broker):
     """What it said in each of its lives."""
     return [cluster.read(os.path.join(broker.root, 'log.%d' % start)) for start in range(1, broker.starts + 1)]
 
 
+def check_well(broker):
+    """It ends well, and nothing was wrong meanwhile: no ERROR, nothing a sanitizer says."""
+    assert broker.stop() == 0, broker.log()[-5000:]
+    for said in logs_of(broker):
+        wrong = [line for line in said.splitlines() if re.search(r'\bERROR\b|runtime error', line)]
+        assert not wrong, wrong[:20]
+
+
 def stop_all(servers):
-    """They end well, and nothing was wrong meanwhile: no ERROR, nothing a sanitizer says."""
     for broker in servers.brokers:
-        assert broker.stop() == 0, broker.log()[-5000:]
-    for broker in servers.brokers:
-        for said in logs_of(broker):
-            wrong = [line for line in said.splitlines() if re.search(r'\bERROR\b|runtime error', line)]
-            assert not wrong, wrong[:20]
+        check_well(broker)
     servers.close()
 
 
-ROUNDS = {'tools': tools_round, 'failover': failover_round, 'apache': apache_round}
+ROUNDS = {'tools': tools_round, 'failover': failover_round, 'apache': apache_round, 'joins': joins_round}
 
 if __name__ == '__main__':
     if len(sys.argv) < 2 or sys.argv[1] not in ROUNDS:
