@@ -321,14 +321,17 @@ void sim_net_crash(struct sim_node *node, bool silent)
             if (end->node != node) {
                 continue;
             }
-            bool had_owner = end->owned;
+            /* What an earlier life had on the wire, its reset perhaps, goes with the machine. */
+            bool awaited = end->owned || !list_empty(&end->wire);
             sim_end_vanish(end, silent);
             struct sim_end *other = sim_other(end);
             if (!silent) {
                 sim_end_queue(end, PACKET_RESET, NULL, 0);
-            } else if (had_owner && link->accepted && other->owned) {
+            } else if (awaited && link->accepted && other->owned) {
                 end->dead = true;
-                sim_schedule(sim, &other->expire, sim->now_us + sim->send_timeout_us);
+                if (!heap_node_linked(&other->expire.heap)) {
+                    sim_schedule(sim, &other->expire, sim->now_us + sim->send_timeout_us);
+                }
             }
         }
         if (!link->accepted && link->ends[0].node == node) {
