@@ -81,7 +81,7 @@ static bool reached_answer(void *ctx)
     return r->answered || r->crashed;
 }
 
-static bool wait_answer(struct rig *r)
+bool rig_wait_answer(struct rig *r)
 {
     sim_run_until(r->sim, reached_answer, r, 600000, 0);
     if (r->crashed) {
@@ -206,7 +206,7 @@ bool rig_open_dir(struct rig *r)
 {
     r->answered = false;
     r->dir = log_dir_open(r->env, "/data/logs", on_dir, r);
-    if (!wait_answer(r)) {
+    if (!rig_wait_answer(r)) {
         return false;
     }
     if (!r->found.formatted) {
@@ -214,7 +214,7 @@ bool rig_open_dir(struct rig *r)
         meta.directory_id = uuid_from_number(42);
         r->answered = false;
         log_dir_format(r->dir, &meta, on_done, r);
-        return wait_answer(r);
+        return rig_wait_answer(r);
     }
     return true;
 }
@@ -224,7 +224,7 @@ bool rig_open_log(struct rig *r)
     r->answered = false;
     r->log = log_open(r->dir, "topic", 3, &r->topic_id, &r->config, ENV_WORKER_APPEND,
                       ENV_WORKER_COMMIT, &events, on_opened, r);
-    return wait_answer(r);
+    return rig_wait_answer(r);
 }
 
 bool rig_open(struct rig *r)
@@ -239,7 +239,7 @@ bool rig_close(struct rig *r)
     }
     r->answered = false;
     log_close(r->log, on_done, r);
-    if (!wait_answer(r)) {
+    if (!rig_wait_answer(r)) {
         return false;
     }
     r->durable = log_durable_end(r->log);
@@ -254,21 +254,12 @@ bool rig_close_dir(struct rig *r)
     r->log = NULL;
     r->answered = false;
     log_dir_close(r->dir, 9, on_done, r);
-    if (!wait_answer(r)) {
+    if (!rig_wait_answer(r)) {
         return false;
     }
     log_dir_free(r->dir);
     r->dir = NULL;
     return true;
-}
-
-static void on_deleted(void *ctx, enum err error)
-{
-    struct rig *r = ctx;
-    r->error = error;
-    r->answered = true;
-    r->deleted = error == ERR_NONE;
-    r->log = NULL;
 }
 
 void rig_forget(struct rig *r)
@@ -280,21 +271,6 @@ void rig_forget(struct rig *r)
     r->start_kept = 0;
     r->epochs_from = 0;
     r->durable = 0;
-}
-
-bool rig_delete(struct rig *r)
-{
-    r->answered = false;
-    r->deleting = true;
-    r->durable = log_durable_end(r->log);
-    r->start = log_start(r->log);
-    r->ready = false;
-    log_delete(r->log, on_deleted, r);
-    if (!wait_answer(r)) {
-        return false;
-    }
-    rig_forget(r);
-    return true;
 }
 
 /* ---- appending and cutting ---- */

@@ -74,6 +74,7 @@ bool rig_close(struct rig *r);     /* log and directory, cleanly */
 bool rig_close_dir(struct rig *r); /* after a log that could not be closed */
 bool rig_wait_durable(struct rig *r);
 bool rig_wait_written(struct rig *r);
+bool rig_wait_answer(struct rig *r); /* of a call made with r->answered false */
 bool rig_run(struct rig *r, int64_t for_ms);
 
 /* One batch of `records`, values of `value_bytes`, by producer 0..RIG_PRODUCERS-1 (-1 none), as
@@ -96,8 +97,6 @@ void rig_crash_at(struct rig *r, uint64_t k, enum sim_crash how);
 bool rig_check(struct rig *r);
 /* The same without a crash in between: every byte. */
 bool rig_check_exact(struct rig *r);
-/* Deletes the log; a new topic of that name may be opened after it. */
-bool rig_delete(struct rig *r);
 void rig_forget(struct rig *r); /* all that was appended */
 /* After a clean close: every file of the partition's directory is what FORMAT.md says, and the
  * indexes agree with the segments. */
