@@ -1,0 +1,314 @@
+/* A broker's life as the controller sees it: registering with one in another node that is played by
+ * the test; leaving, with our own controller and a second broker that is played. */
+#include "common/base/mem.h"
+#include "tests/unit/node/desk.h"
+#include "tests/unit/node/troupe.h"
+
+enum { SHORT_MS = 200 };
+
+/* ---- registering ----------------------------------------------------------------------------- */
+
+static struct troupe *troupe_of_one_that_registers(uint64_t seed)
+{
+    struct troupe *t = troupe_new(seed);
+    t->registration_too = true;
+    troupe_leads(t, 2, 4);
+    troupe_run(t, SHORT_MS);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_REGISTRATION, 2), 1);
+    return t;
+}
+
+static const struct broker_registration_request *asked_to_register(struct troupe *t)
+{
+    return asked_body(t, troupe_last(t, WIRE_BROKER_REGISTRATION));
+}
+
+static void answer_registration(struct troupe *t, int16_t error)
+{
+    struct broker_registration_response *response = troupe_response(t, WIRE_BROKER_REGISTRATION);
+    response->error_code = error;
+    response->broker_epoch = error == KAFKA_NONE ? 77 : -1;
+    asked_answer(troupe_last(t, WIRE_BROKER_REGISTRATION), response);
+    troupe_run(t, 20);
+}
+
+static void test_what_it_says(void **state)
+{
+    (void)state;
+    struct troupe *t = troupe_of_one_that_registers(1);
+    const struct broker_registration_request *r = asked_to_register(t);
+    assert_int_equal(r->broker_id, 1);
+    assert_true(wire_str_is(r->cluster_id, broker_cluster_id(t->broker)));
+    assert_false(uuid_is_zero(&r->incarnation_id));
+    assert_int_equal(r->listeners.count, 1); /* the controller's is told elsewhere */
+    assert_true(wire_str_is(r->listeners.items[0].name, "PLAINTEXT"));
+    assert_true(wire_str_is(r->listeners.items[0].host, "10.0.0.1"));
+    assert_int_equal(r->listeners.items[0].port, 9092);
+    assert_int_equal(r->log_dirs.count, 1);
+    assert_true(r->features.count > 0);
+    answer_registration(t, KAFKA_NONE);
+    assert_int_equal(t->broker->registration.broker_epoch, 77);
+    troupe_run(t, 20000); /* known: now its image is to reach the record */
+    assert_int_equal(troupe_count(t, WIRE_BROKER_REGISTRATION, 0), 1);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_HEARTBEAT, 0), 0);
+    troupe_free(t);
+}
+
+/* Whatever became of the answer, it is the same life that asks again. */
+static void test_answer_lost(void **state)
+{
+    (void)state;
+    struct troupe *t = troupe_of_one_that_registers(2);
+    struct uuid life = asked_to_register(t)->incarnation_id;
+    sim_reset(t->node, troupe_player(t, 2)->node);
+    troupe_run(t, SHORT_MS);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_REGISTRATION, 2), 2);
+    assert_true(uuid_equal(&asked_to_register(t)->incarnation_id, &life));
+    answer_registration(t, KAFKA_NOT_CONTROLLER);
+    troupe_leads(t, 3, 5);
+    troupe_run(t, SHORT_MS);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_REGISTRATION, 3), 1);
+    assert_true(uuid_equal(&asked_to_register(t)->incarnation_id, &life));
+    answer_registration(t, KAFKA_NONE);
+    assert_int_equal(t->broker->registration.broker_epoch, 77);
+    troupe_free(t);
+}
+
+/* A controller that says nothing is asked again, by the same life, when half a session is over. */
+static void test_no_answer(void **state)
+{
+    (void)state;
+    struct troupe *t = troupe_of_one_that_registers(3);
+    struct uuid life = asked_to_register(t)->incarnation_id;
+    troupe_run(t, 4000);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_REGISTRATION, 0), 1);
+    troupe_run(t, 1000);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_REGISTRATION, 0), 2);
+    assert_true(uuid_equal(&asked_to_register(t)->incarnation_id, &life));
+    troupe_free(t);
+}
+
+static void test_former_life_counts(void **state)
+{
+    (void)state;
+    struct troupe *t = troupe_of_one_that_registers(4);
+    int64_t started_us = sim_now_us(t->sim);
+    int asked = 1;
+    while (sim_now_us(t->sim) - started_us < 9000000) { /* a session */
+        if (troupe_count(t, WIRE_BROKER_REGISTRATION, 2) == asked) {
+            answer_registration(t, KAFKA_DUPLICATE_BROKER_REGISTRATION);
+            asked++;
+        }
+        troupe_run(t, 20);
+    }
+    assert_in_range(asked, 9, 20); /* neither twenty times a second nor once in a while */
+    assert_false(t->stopped);
+    troupe_run(t, 1000);
+    answer_registration(t, KAFKA_NONE);
+    assert_int_equal(t->broker->registration.broker_epoch, 77);
+    troupe_free(t);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const int16_t errors[] = {KAFKA_INCONSISTENT_CLUSTER_ID, KAFKA_UNSUPPORTED_VERSION,
+                                     KAFKA_INVALID_REGISTRATION};
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        struct troupe *t = troupe_of_one_that_registers(5);
+        answer_registration(t, errors[i]);
+        troupe_run(t, 1000);
+        assert_true(t->stopped);
+        assert_int_equal(t->code, BROKER_EXIT_REFUSED);
+        troupe_free(t);
+    }
+}
+
+static void test_stopped_meanwhile(void **state)
+{
+    (void)state;
+    for (int answered = 0; answered < 2; answered++) {
+        struct troupe *t = troupe_of_one_that_registers(6);
+        if (answered) {
+            answer_registration(t, KAFKA_NONE);
+        }
+        broker_stop(t->broker);
+        troupe_run(t, 1000);
+        assert_true(t->stopped);
+        assert_int_equal(t->code, BROKER_EXIT_OK);
+        troupe_free(t);
+    }
+}
+
+/* ---- leaving --------------------------------------------------------------------------------- */
+
+static const char *const two_listeners[] = {
+    "listeners=PLAINTEXT://10.0.0.1:9092,CONTROLLER://10.0.0.1:9093",
+    "controller.listener.names=CONTROLLER", NULL};
+
+/* Broker 2, played. */
+struct second {
+    struct desk *desk;
+    struct line *line;
+    struct arena arena;
+    int64_t epoch;
+};
+
+static int32_t send_heartbeat(struct second *s, bool want_shut_down)
+{
+    struct broker_heartbeat_request *h = request_new(WIRE_BROKER_HEARTBEAT, &s->arena);
+    h->broker_id = 2;
+    h->broker_epoch = s->epoch;
+    h->current_metadata_offset = INT32_MAX;
+    h->want_shut_down = want_shut_down;
+    return line_send(s->line, WIRE_BROKER_HEARTBEAT, 1, h);
+}
+
+/* True when it may go. */
+static bool heartbeat(struct second *s, bool want_shut_down)
+{
+    int32_t id = send_heartbeat(s, want_shut_down);
+    const struct broker_heartbeat_response *out =
+        line_take(s->line, WIRE_BROKER_HEARTBEAT, 1, id, &s->arena);
+    assert_int_equal(out->error_code, KAFKA_NONE);
+    return out->should_shut_down;
+}
+
+static void create_led_by_second(struct second *s)
+{
+    struct line *l = line_new(s->desk);
+    struct create_topics_request *r = request_new(WIRE_CREATE_TOPICS, &s->arena);
+    int32_t second = 2;
+    struct create_topics_request_assignment assignment = {.broker_ids = {&second, 1}};
+    r->timeout_ms = 5000;
+    r->topics.count = 1;
+    r->topics.items = arena_array(&s->arena, 1, sizeof *r->topics.items);
+    r->topics.items[0].name = wire_str("u");
+    r->topics.items[0].num_partitions = -1;
+    r->topics.items[0].replication_factor = -1;
+    r->topics.items[0].assignments.items = &assignment;
+    r->topics.items[0].assignments.count = 1;
+    const struct create_topics_response *out = line_ask(l, WIRE_CREATE_TOPICS, 7, r, &s->arena);
+    assert_int_equal(out->topics.items[0].error_code, KAFKA_NONE);
+    line_free(l);
+}
+
+static struct second *second_new(uint64_t seed)
+{
+    struct second *s = mem_zalloc(sizeof *s);
+    s->desk = desk_new(seed, two_listeners);
+    s->line = line_new_at(s->desk, 9093);
+    struct broker_registration_request *r = request_new(WIRE_BROKER_REGISTRATION, &s->arena);
+    size_t count = 0;
+    const struct controller_feature *features = controller_default_features(&count);
+    struct broker_registration_request_listener listener = {
+        .name = wire_str("PLAINTEXT"), .host = wire_str("10.0.0.2"), .port = 9092};
+    struct uuid dir = uuid_from_number(7777);
+    r->broker_id = 2;
+    r->cluster_id = wire_str(broker_cluster_id(s->desk->broker));
+    r->incarnation_id = uuid_from_number(4242);
+    r->listeners.items = &listener;
+    r->listeners.count = 1;
+    r->features.items = arena_array(&s->arena, count, sizeof *r->features.items);
+    r->features.count = (int32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        r->features.items[i].name = wire_str(features[i].name);
+        r->features.items[i].min_supported_version = features[i].min;
+        r->features.items[i].max_supported_version = features[i].max;
+    }
+    r->log_dirs.items = &dir;
+    r->log_dirs.count = 1;
+    const struct broker_registration_response *out =
+        line_ask(s->line, WIRE_BROKER_REGISTRATION, 4, r, &s->arena);
+    assert_int_equal(out->error_code, KAFKA_NONE);
+    s->epoch = out->broker_epoch;
+    assert_false(heartbeat(s, false));
+    create_led_by_second(s);
+    return s;
+}
+
+static void second_free(struct second *s)
+{
+    line_free(s->line);
+    desk_free(s->desk);
+    arena_free(&s->arena);
+    mem_free(s);
+}
+
+static void test_leaves_others_behind(void **state)
+{
+    (void)state;
+    struct second *s = second_new(7);
+    broker_stop(s->desk->broker);
+    assert_false(s->desk->stopped);
+    send_heartbeat(s, false); /* it must have seen what was left */
+    desk_run(s->desk, 500);
+    assert_true(s->desk->stopped);
+    second_free(s);
+}
+
+/* Our controller is the active one, and broker 2, which stops too, must be let go by it. */
+static void test_goes_after_who_stops_too(void **state)
+{
+    (void)state;
+    struct second *s = second_new(8);
+    assert_false(heartbeat(s, true)); /* it leads */
+    broker_stop(s->desk->broker);
+    desk_run(s->desk, 2000);
+    assert_false(s->desk->stopped);
+    assert_true(heartbeat(s, true)); /* nothing any more */
+    desk_run(s->desk, 500);
+    assert_true(s->desk->stopped);
+    second_free(s);
+}
+
+/* One that stops and is not heard of again holds nobody for longer than its session. */
+static void test_does_not_wait_for_the_dead(void **state)
+{
+    (void)state;
+    struct second *s = second_new(9);
+    assert_false(heartbeat(s, true));
+    broker_stop(s->desk->broker);
+    desk_run(s->desk, 8000);
+    assert_false(s->desk->stopped);
+    desk_run(s->desk, 2000);
+    assert_true(s->desk->stopped);
+    second_free(s);
+}
+
+/* Nobody to hand anything to; or told twice. */
+static void test_stops_at_once(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(10, two_listeners);
+    broker_stop(d->broker);
+    desk_run(d, 500);
+    assert_true(d->stopped);
+    desk_free(d);
+    struct second *s = second_new(11);
+    assert_false(heartbeat(s, true));
+    broker_stop(s->desk->broker);
+    desk_run(s->desk, 500);
+    assert_false(s->desk->stopped);
+    broker_stop(s->desk->broker);
+    desk_run(s->desk, 500);
+    assert_true(s->desk->stopped);
+    second_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_it_says),
+        cmocka_unit_test(test_answer_lost),
+        cmocka_unit_test(test_no_answer),
+        cmocka_unit_test(test_former_life_counts),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_stopped_meanwhile),
+        cmocka_unit_test(test_leaves_others_behind),
+        cmocka_unit_test(test_goes_after_who_stops_too),
+        cmocka_unit_test(test_does_not_wait_for_the_dead),
+        cmocka_unit_test(test_stops_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
