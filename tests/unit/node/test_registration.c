@@ -1,10 +1,15 @@
 /* A broker's life as the controller sees it: registering with one in another node that is played by
  * the test; leaving, with our own controller and a second broker that is played. */
+#include "broker/metadata/record.h"
 #include "common/base/mem.h"
 #include "tests/unit/node/desk.h"
 #include "tests/unit/node/troupe.h"
 
 enum { SHORT_MS = 200 };
+
+static const char *const two_listeners[] = {
+    "listeners=PLAINTEXT://10.0.0.1:9092,CONTROLLER://10.0.0.1:9093",
+    "controller.listener.names=CONTROLLER", NULL};
 
 /* ---- registering ----------------------------------------------------------------------------- */
 
@@ -140,11 +145,99 @@ static void test_stopped_meanwhile(void **state)
     }
 }
 
-/* ---- leaving --------------------------------------------------------------------------------- */
+/* ---- controllers ----------------------------------------------------------------------------- */
 
-static const char *const two_listeners[] = {
-    "listeners=PLAINTEXT://10.0.0.1:9092,CONTROLLER://10.0.0.1:9093",
-    "controller.listener.names=CONTROLLER", NULL};
+/* The cluster has a metadata.version: now a controller may say where it listens. */
+static void finalize(struct troupe *t)
+{
+    struct feature_level_record record;
+    struct record_list list = {0};
+    struct image_delta delta = {0};
+    struct err_text text = {""};
+    wire_defaults(&wire_feature_level_record, &record);
+    record.name = wire_str("metadata.version");
+    record.feature_level = 30;
+    record_list_add(&list, RECORD_FEATURE_LEVEL, 0, &record);
+    struct wire_bytes bytes = record_list_at(&list, 0);
+    assert_int_equal(image_apply_record(t->broker->image, &delta, bytes.data, (size_t)bytes.size, 0,
+                                        1, 0, &text),
+                     ERR_NONE);
+    image_delta_clear(&delta);
+    record_list_free(&list);
+}
+
+static const struct controller_registration_request *asked_for_controller(struct troupe *t)
+{
+    const struct controller_registration_request *r =
+        asked_body(t, troupe_last(t, WIRE_CONTROLLER_REGISTRATION));
+    assert_int_equal(r->controller_id, 1);
+    assert_true(uuid_equal(&r->incarnation_id, &t->broker->registration.incarnation_id));
+    return r;
+}
+
+static void answer_controller(struct troupe *t, int16_t error)
+{
+    struct controller_registration_response *response =
+        troupe_response(t, WIRE_CONTROLLER_REGISTRATION);
+    response->error_code = error;
+    asked_answer(troupe_last(t, WIRE_CONTROLLER_REGISTRATION), response);
+}
+
+static void test_controller_says_where_it_listens(void **state)
+{
+    (void)state;
+    struct troupe *t = troupe_new(13);
+    troupe_leads(t, 2, 4);
+    troupe_run(t, 2000);
+    assert_int_equal(troupe_count(t, WIRE_CONTROLLER_REGISTRATION, 0), 0);
+    finalize(t);
+    troupe_leads(t, 2, 5);
+    troupe_run(t, SHORT_MS);
+    const struct controller_registration_request *r = asked_for_controller(t);
+    assert_int_equal(r->listeners.count, 1);
+    assert_true(wire_str_is(r->listeners.items[0].name, "CONTROLLER"));
+    assert_true(wire_str_is(r->listeners.items[0].host, "10.0.0.1"));
+    assert_int_equal(r->listeners.items[0].port, 9093);
+    assert_true(r->features.count > 0);
+    assert_false(r->zk_migration_ready);
+    answer_controller(t, KAFKA_UNKNOWN_SERVER_ERROR);
+    troupe_run(t, 900);
+    assert_int_equal(troupe_count(t, WIRE_CONTROLLER_REGISTRATION, 0), 1);
+    troupe_run(t, 400); /* refused: asked again after a second */
+    assert_int_equal(troupe_count(t, WIRE_CONTROLLER_REGISTRATION, 0), 2);
+    asked_for_controller(t);
+    answer_controller(t, KAFKA_NONE);
+    troupe_run(t, 1300); /* agreed to, but nothing of it in the log */
+    assert_int_equal(troupe_count(t, WIRE_CONTROLLER_REGISTRATION, 0), 3);
+    broker_stop(t->broker); /* and one is out */
+    troupe_run(t, 1000);
+    assert_true(t->stopped);
+    troupe_free(t);
+}
+
+/* The record of a former life does not do for the next. */
+static void test_controller_of_each_life(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(14, two_listeners);
+    const struct image_controller *known = image_controller(d->broker->image, 1);
+    struct uuid first = d->broker->registration.incarnation_id;
+    assert_non_null(known);
+    assert_true(uuid_equal(&known->incarnation_id, &first));
+    sim_node_crash(d->node, SIM_KILL);
+    broker_free(d->broker);
+    sim_node_restart(d->node);
+    struct broker_news news = {0};
+    d->broker = broker_start(sim_node_env(d->node), d->settings, &news);
+    desk_run(d, 5000);
+    struct uuid second = d->broker->registration.incarnation_id;
+    assert_false(uuid_equal(&first, &second));
+    known = image_controller(d->broker->image, 1);
+    assert_true(uuid_equal(&known->incarnation_id, &second));
+    desk_free(d);
+}
+
+/* ---- leaving --------------------------------------------------------------------------------- */
 
 /* Broker 2, played. */
 struct second {
@@ -193,11 +286,9 @@ static void create_led_by_second(struct second *s)
     line_free(l);
 }
 
-static struct second *second_new(uint64_t seed)
+/* The same life, however often. */
+static int64_t register_second(struct second *s)
 {
-    struct second *s = mem_zalloc(sizeof *s);
-    s->desk = desk_new(seed, two_listeners);
-    s->line = line_new_at(s->desk, 9093);
     struct broker_registration_request *r = request_new(WIRE_BROKER_REGISTRATION, &s->arena);
     size_t count = 0;
     const struct controller_feature *features = controller_default_features(&count);
@@ -221,7 +312,15 @@ static struct second *second_new(uint64_t seed)
     const struct broker_registration_response *out =
         line_ask(s->line, WIRE_BROKER_REGISTRATION, 4, r, &s->arena);
     assert_int_equal(out->error_code, KAFKA_NONE);
-    s->epoch = out->broker_epoch;
+    return out->broker_epoch;
+}
+
+static struct second *second_new(uint64_t seed)
+{
+    struct second *s = mem_zalloc(sizeof *s);
+    s->desk = desk_new(seed, two_listeners);
+    s->line = line_new_at(s->desk, 9093);
+    s->epoch = register_second(s);
     assert_false(heartbeat(s, false));
     create_led_by_second(s);
     return s;
@@ -233,6 +332,21 @@ static void second_free(struct second *s)
     desk_free(s->desk);
     arena_free(&s->arena);
     mem_free(s);
+}
+
+/* Its registration was carried out, and the answer lost: asked again, nothing changes. */
+static void test_registers_twice(void **state)
+{
+    (void)state;
+    struct second *s = second_new(12);
+    const struct image *image = controller_image(s->desk->broker->controller);
+    assert_false(image_broker(image, 2)->fenced);
+    assert_int_equal(register_second(s), s->epoch);
+    image = controller_image(s->desk->broker->controller);
+    assert_int_equal(image_broker(image, 2)->epoch, s->epoch);
+    assert_false(image_broker(image, 2)->fenced);
+    assert_false(heartbeat(s, false));
+    second_free(s);
 }
 
 static void test_leaves_others_behind(void **state)
@@ -305,6 +419,9 @@ int main(void)
         cmocka_unit_test(test_former_life_counts),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_stopped_meanwhile),
+        cmocka_unit_test(test_controller_says_where_it_listens),
+        cmocka_unit_test(test_controller_of_each_life),
+        cmocka_unit_test(test_registers_twice),
         cmocka_unit_test(test_leaves_others_behind),
         cmocka_unit_test(test_goes_after_who_stops_too),
         cmocka_unit_test(test_does_not_wait_for_the_dead),
