@@ -65,6 +65,7 @@ struct registration {
     struct env_timer timer; /* retry or heartbeat */
     uint32_t refused;       /* registrations in a row that were */
     bool heartbeat_out;
+    bool heartbeat_outdated; /* what has changed since it left is worth another */
     bool replicas_settled;
     bool leaving;
     struct env_timer leave; /* the controller has until then to answer */

@@ -243,6 +243,8 @@ static void on_heartbeat(struct api_controller_call *call)
     } else if (self->leaving) {
         wait_for_controller(broker);
         arm(broker, LEAVE_RETRY_MS);
+    } else if (self->heartbeat_outdated) {
+        heartbeat(broker);
     } else {
         arm(broker, settings_int(broker->settings->values, "broker.heartbeat.interval.ms"));
     }
@@ -252,10 +254,15 @@ static void heartbeat(struct broker *broker)
 {
     struct registration *self = &broker->registration;
     bool over = broker->phase >= BROKER_STOPPING; /* replicas may settle while they close */
-    if (over || self->heartbeat_out || self->phase < REGISTRATION_FENCED) {
+    if (over || self->phase < REGISTRATION_FENCED) {
+        return;
+    }
+    if (self->heartbeat_out) {
+        self->heartbeat_outdated = true;
         return;
     }
     self->heartbeat_out = true;
+    self->heartbeat_outdated = false;
     env_timer_cancel(broker->env, &self->timer);
     struct broker_heartbeat_request *request = arena_alloc(&self->arena, sizeof *request);
     wire_defaults(&wire_broker_heartbeat_request, request);

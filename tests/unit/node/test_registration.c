@@ -11,6 +11,22 @@ static const char *const two_listeners[] = {
     "listeners=PLAINTEXT://10.0.0.1:9092,CONTROLLER://10.0.0.1:9093",
     "controller.listener.names=CONTROLLER", NULL};
 
+/* As if it had been committed. */
+static void apply(struct troupe *t, enum record_key key, int16_t version, const void *message)
+{
+    struct record_list list = {0};
+    struct image_delta delta = {0};
+    struct err_text text = {""};
+    record_list_add(&list, key, version, message);
+    struct wire_bytes record = record_list_at(&list, 0);
+    if (image_apply_record(t->broker->image, &delta, record.data, (size_t)record.size, 0, 1, 0,
+                           &text) != ERR_NONE) {
+        fail_msg("%s", text.text);
+    }
+    image_delta_clear(&delta);
+    record_list_free(&list);
+}
+
 /* ---- registering ----------------------------------------------------------------------------- */
 
 static struct troupe *troupe_of_one_that_registers(uint64_t seed)
@@ -145,25 +161,73 @@ static void test_stopped_meanwhile(void **state)
     }
 }
 
+/* Our image reaches the registration, and with it a partition that is ours to open. */
+static void reach_registration(struct troupe *t)
+{
+    struct register_broker_record us;
+    struct topic_record topic;
+    struct partition_record partition;
+    int32_t id = 1;
+    struct uuid dir = *log_dir_id(t->broker->dirs[0]);
+    wire_defaults(&wire_register_broker_record, &us);
+    us.broker_id = 1;
+    us.broker_epoch = t->broker->registration.broker_epoch;
+    us.fenced = true;
+    us.log_dirs.items = &dir;
+    us.log_dirs.count = 1;
+    apply(t, RECORD_REGISTER_BROKER, 4, &us);
+    wire_defaults(&wire_topic_record, &topic);
+    topic.name = wire_str("orders");
+    topic.topic_id = uuid_from_number(4242);
+    apply(t, RECORD_TOPIC, 0, &topic);
+    wire_defaults(&wire_partition_record, &partition);
+    partition.partition_id = 0;
+    partition.topic_id = topic.topic_id;
+    partition.leader = 1;
+    partition.replicas.items = &id;
+    partition.replicas.count = 1;
+    partition.isr = (__typeof__(partition.isr)){&id, 1};
+    partition.directories.items = &dir;
+    partition.directories.count = 1;
+    apply(t, RECORD_PARTITION, 1, &partition);
+    node_registration_image_changed(t->broker);
+}
+
+/* What the first heartbeat could not say yet, that every partition is open, need not wait for the
+ * next one's time. */
+static void test_opened_while_a_heartbeat_is_out(void **state)
+{
+    (void)state;
+    struct troupe *t = troupe_new(15);
+    troupe_leads(t, 2, 4);
+    troupe_run(t, SHORT_MS);
+    reach_registration(t);
+    troupe_run(t, SHORT_MS);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_HEARTBEAT, 2), 1);
+    const struct broker_heartbeat_request *h = asked_body(t, troupe_last(t, WIRE_BROKER_HEARTBEAT));
+    assert_int_equal(h->broker_epoch, 5);
+    assert_true(h->want_fence);
+    asked_answer(troupe_last(t, WIRE_BROKER_HEARTBEAT), troupe_response(t, WIRE_BROKER_HEARTBEAT));
+    troupe_run(t, SHORT_MS);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_HEARTBEAT, 2), 2);
+    h = asked_body(t, troupe_last(t, WIRE_BROKER_HEARTBEAT));
+    assert_false(h->want_fence);
+    asked_answer(troupe_last(t, WIRE_BROKER_HEARTBEAT), troupe_response(t, WIRE_BROKER_HEARTBEAT));
+    troupe_run(t, 1000);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_HEARTBEAT, 2), 2); /* and no third */
+    troupe_free(t);
+}
+
 /* ---- controllers ----------------------------------------------------------------------------- */
 
 /* The cluster has a metadata.version: now a controller may say where it listens. */
 static void finalize(struct troupe *t)
 {
     struct feature_level_record record;
-    struct record_list list = {0};
-    struct image_delta delta = {0};
-    struct err_text text = {""};
     wire_defaults(&wire_feature_level_record, &record);
     record.name = wire_str("metadata.version");
     record.feature_level = 30;
-    record_list_add(&list, RECORD_FEATURE_LEVEL, 0, &record);
-    struct wire_bytes bytes = record_list_at(&list, 0);
-    assert_int_equal(image_apply_record(t->broker->image, &delta, bytes.data, (size_t)bytes.size, 0,
-                                        1, 0, &text),
-                     ERR_NONE);
-    image_delta_clear(&delta);
-    record_list_free(&list);
+    apply(t, RECORD_FEATURE_LEVEL, 0, &record);
 }
 
 static const struct controller_registration_request *asked_for_controller(struct troupe *t)
@@ -215,8 +279,14 @@ static void test_controller_says_where_it_listens(void **state)
     troupe_free(t);
 }
 
+static void on_ready(void *ctx, struct broker *broker)
+{
+    (void)broker;
+    *(bool *)ctx = true;
+}
+
 /* The record of a former life does not do for the next. */
-static void test_controller_of_each_life(void **state)
+static void test_life_after_life(void **state)
 {
     (void)state;
     struct desk *d = desk_new(14, two_listeners);
@@ -227,9 +297,11 @@ static void test_controller_of_each_life(void **state)
     sim_node_crash(d->node, SIM_KILL);
     broker_free(d->broker);
     sim_node_restart(d->node);
-    struct broker_news news = {0};
+    bool ready = false;
+    struct broker_news news = {.ready = on_ready, .ctx = &ready};
     d->broker = broker_start(sim_node_env(d->node), d->settings, &news);
-    desk_run(d, 5000);
+    desk_run(d, 1800);
+    assert_true(ready);
     struct uuid second = d->broker->registration.incarnation_id;
     assert_false(uuid_equal(&first, &second));
     known = image_controller(d->broker->image, 1);
@@ -419,8 +491,9 @@ int main(void)
         cmocka_unit_test(test_former_life_counts),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_stopped_meanwhile),
+        cmocka_unit_test(test_opened_while_a_heartbeat_is_out),
         cmocka_unit_test(test_controller_says_where_it_listens),
-        cmocka_unit_test(test_controller_of_each_life),
+        cmocka_unit_test(test_life_after_life),
         cmocka_unit_test(test_registers_twice),
         cmocka_unit_test(test_leaves_others_behind),
         cmocka_unit_test(test_goes_after_who_stops_too),
