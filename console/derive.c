@@ -21,7 +21,7 @@ static void derive_partition(struct model *m, struct model_partition *p)
         int64_t end = leader == NULL ? MODEL_UNKNOWN : leader->end_offset;
         r->lag = lag_behind(end, r->end_offset);
         int64_t end_ms = leader == NULL ? 0 : leader->sampled_ms;
-        r->lag_ms = end_ms < r->sampled_ms ? end_ms : r->sampled_ms;
+        r->lag_taken_ms = end_ms < r->sampled_ms ? end_ms : r->sampled_ms;
         struct model_broker *b = model_find_broker(m, r->broker);
         if (b != NULL) {
             b->replicas++;

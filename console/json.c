@@ -122,7 +122,7 @@ static json_t *replicas_of(const struct model_partition *p)
         set(o, "in_sync", json_boolean(r->in_sync));
         set(o, "end_offset", number_of(r->end_offset));
         set(o, "lag", number_of(r->lag));
-        set(o, "lag_ms", time_of(r->lag_ms));
+        set(o, "lag_taken_ms", time_of(r->lag_taken_ms));
         json_array_append_new(list, o);
     }
     return list;

@@ -67,8 +67,8 @@ enum { STALE_MS = 4000 };
 static void add_age(struct cell *c, const struct model_replica *r, const struct model *m)
 {
     char age[TEXT_MAX];
-    int64_t age_ms = m->taken_ms - r->lag_ms;
-    if (r->lag_ms != 0 && model_known(r->lag) && age_ms > STALE_MS) {
+    int64_t age_ms = m->taken_ms - r->lag_taken_ms;
+    if (r->lag_taken_ms != 0 && model_known(r->lag) && age_ms > STALE_MS) {
         text_add(c->text, "@%s", text_age(age_ms, age));
         c->style = STYLE_WARNING;
     }

@@ -61,14 +61,14 @@ static void test_model_age_of_a_lag(void **state)
     (void)state;
     const struct model *before = fixture_model();
     const struct model_partition *p = model_find_partition(before, "orders", 1);
-    assert_int_equal(model_find_replica(p, 1)->lag_ms, FIXTURE_NOW_MS - 9000);
-    assert_int_equal(model_find_replica(p, 2)->lag_ms, FIXTURE_NOW_MS - 1000);
+    assert_int_equal(model_find_replica(p, 1)->lag_taken_ms, FIXTURE_NOW_MS - 9000);
+    assert_int_equal(model_find_replica(p, 2)->lag_taken_ms, FIXTURE_NOW_MS - 1000);
     struct model *m = model_copy(before);
     struct model_partition *q = model_find_partition(m, "orders", 1);
     model_find_replica(q, q->leader)->sampled_ms = FIXTURE_NOW_MS - 5000;
     model_freeze(m);
-    assert_int_equal(model_find_replica(q, 1)->lag_ms, FIXTURE_NOW_MS - 9000);
-    assert_int_equal(model_find_replica(q, 2)->lag_ms, FIXTURE_NOW_MS - 5000);
+    assert_int_equal(model_find_replica(q, 1)->lag_taken_ms, FIXTURE_NOW_MS - 9000);
+    assert_int_equal(model_find_replica(q, 2)->lag_taken_ms, FIXTURE_NOW_MS - 5000);
     model_unref(m);
     model_unref(before);
 }
