@@ -70,10 +70,10 @@ struct model_replica {
     int32_t broker;
     bool in_sync;
     bool offline;
-    int64_t end_offset; /* asked from the replica itself (ListOffsets, replica id -2) */
-    int64_t sampled_ms; /* wall time of end_offset; 0 = never */
-    int64_t lag;        /* leader's end - own end, never below 0; 0 for the leader itself */
-    int64_t lag_taken_ms;     /* wall time of the older of the two ends; 0 = one was never learnt */
+    int64_t end_offset;   /* asked from the replica itself (ListOffsets, replica id -2) */
+    int64_t sampled_ms;   /* wall time of end_offset; 0 = never */
+    int64_t lag;          /* leader's end - own end, never below 0; 0 for the leader itself */
+    int64_t lag_taken_ms; /* wall time of the older of the two ends; 0 = one was never learnt */
     int64_t size_bytes;
 };
 
