@@ -136,6 +136,9 @@ static void cut_run(struct task *task, struct env_fs *fs)
     for (size_t i = t->base_count; e == ERR_NONE && i > 0; i--) {
         e = remove_segment(t, fs, t->bases[i - 1]);
     }
+    if (e == ERR_NONE && t->keep) {
+        e = segment_remove_indexes(fs, t->path, t->facts.base_offset, &task->text);
+    }
     if (e == ERR_NONE) {
         e = cut_segment(t, fs);
     }

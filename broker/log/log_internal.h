@@ -121,6 +121,10 @@ enum err segment_walk(struct env_fs *fs, struct env_file *file, int64_t size, in
 /* Writes and syncs .index and .timeindex; the caller syncs the directory. */
 enum err segment_write_indexes(struct env_fs *fs, const char *dir_path, int64_t base_offset,
                                const struct segment_index *index, struct err_text *text);
+/* Those of a segment that is about to hold other batches, or of which nothing is known: they are
+ * made anew when it is closed. The caller syncs the directory. */
+enum err segment_remove_indexes(struct env_fs *fs, const char *dir_path, int64_t base_offset,
+                                struct err_text *text);
 /* Creates or overwrites PATH and syncs its content; the caller syncs the directory. */
 enum err file_write(struct env_fs *fs, const char *path, const void *data, size_t size,
                     struct err_text *text);

@@ -107,22 +107,21 @@ static bool begins_segment(const struct load *load, int64_t offset)
     return false;
 }
 
-/* The newest snapshot that is whole and not above what is trusted; those above are removed, and so
- * are older ones that belong to no segment (each clean stop makes one). */
-static enum err load_producers(struct load *load, struct env_fs *fs, int64_t end_offset,
-                               int64_t trusted_offset)
+/* The newest snapshot that is whole and not above the end; those above are removed, and so are
+ * older ones that belong to no segment (each clean stop makes one). A snapshot is written only once
+ * all below it is synced, and removed before what it knows of is cut. */
+static enum err load_producers(struct load *load, struct env_fs *fs, int64_t end_offset)
 {
     enum err e = ERR_NONE;
     int64_t best = -1;
     for (size_t i = load->snapshot_count; e == ERR_NONE && i > 0; i--) {
         int64_t offset = load->snapshots[i - 1];
-        if (offset <= trusted_offset && best < 0) {
+        if (offset <= end_offset && best < 0) {
             struct producers probe = {0};
             enum err probed = restore_snapshot(&probe, fs, load->path, offset, NULL);
             producers_free(&probe);
             best = probed == ERR_NONE ? offset : -1;
-        } else if (offset > end_offset || offset > trusted_offset ||
-                   !begins_segment(load, offset)) {
+        } else if (offset > end_offset || !begins_segment(load, offset)) {
             char *path = segment_path(load->path, offset, ".snapshot");
             e = file_remove(fs, path, &load->task.text);
             mem_free(path);
@@ -373,6 +372,9 @@ static enum err load_one(struct load *load, struct env_fs *fs, size_t i, bool ch
     if (e == ERR_NONE && check) {
         e = segment_sync(fs, file, &load->task.text);
     }
+    if (e == ERR_NONE && check && (last || !*whole)) {
+        e = segment_remove_indexes(fs, load->path, base, &load->task.text);
+    }
     bool roomless = false; /* then the index stays in memory until there is room for it */
     if (e == ERR_NONE && index_made && !last && *whole) {
         e = write_index(load, fs, facts);
@@ -540,7 +542,6 @@ enum err load_segments(struct load *load, struct env_fs *fs)
     if (e == ERR_NONE && check_from < load->base_count) {
         (void)epochs_truncate_end(&load->epochs, load->bases[check_from]);
     }
-    int64_t trusted = check_from < load->base_count ? load->bases[check_from] : INT64_MAX;
     if (e == ERR_NONE) {
         e = load_each(load, fs, check_from);
     }
@@ -563,7 +564,7 @@ enum err load_segments(struct load *load, struct env_fs *fs)
     if (e == ERR_NONE) {
         (void)epochs_truncate_end(&load->epochs, load->opened.end_offset);
         (void)epochs_truncate_start(&load->epochs, load->opened.start_offset);
-        e = load_producers(load, fs, load->opened.end_offset, trusted);
+        e = load_producers(load, fs, load->opened.end_offset);
     }
     if (e == ERR_NONE) {
         e = drop_below_start(load, fs);

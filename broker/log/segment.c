@@ -169,6 +169,19 @@ enum err file_remove(struct env_fs *fs, const char *path, struct err_text *text)
     return e == ERR_NOT_FOUND ? ERR_NONE : e;
 }
 
+enum err segment_remove_indexes(struct env_fs *fs, const char *dir_path, int64_t base_offset,
+                                struct err_text *text)
+{
+    static const char *const suffixes[] = {".index", ".timeindex"};
+    enum err e = ERR_NONE;
+    for (size_t i = 0; e == ERR_NONE && i < 2; i++) {
+        char *path = segment_path(dir_path, base_offset, suffixes[i]);
+        e = file_remove(fs, path, text);
+        mem_free(path);
+    }
+    return e;
+}
+
 enum err segment_write_indexes(struct env_fs *fs, const char *dir_path, int64_t base_offset,
                                const struct segment_index *index, struct err_text *text)
 {
