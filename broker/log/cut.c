@@ -290,9 +290,15 @@ static int64_t batch_start(const struct log *log, int64_t offset)
     return offset;
 }
 
+static int64_t lower(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void want_cut(struct log *log, int64_t offset, bool fully)
 {
     log->generation++;
+    log->epochs_kept_end = lower(log->epochs_kept_end, fully ? 0 : offset);
     clean_cancel(log);
     if (log->entry->cleaned > offset || (fully && log->entry->cleaned >= 0)) {
         log->entry->cleaned = fully ? -1 : offset;
@@ -315,11 +321,6 @@ static void want_cut(struct log *log, int64_t offset, bool fully)
     }
     commit_forget(log);
     queue_flush_soon(log);
-}
-
-static int64_t lower(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 void log_truncate(struct log *log, int64_t offset)

@@ -29,9 +29,8 @@ static int64_t recovery_point_of(const struct log *log)
         point = log->segments[unsettled]->base_offset;
     }
     /* What recovery does not look at must be in the epoch cache's file. */
-    bool epochs_waiting = log->epochs_dirty && log->epochs.count > 0 &&
-                          log->epochs.entries[log->epochs.count - 1].start_offset < point;
-    if ((epochs_waiting || log->epochs_saving) && point > log->entry->saved_recovery_point) {
+    if ((epochs_wait(log, point) || log->epochs_saving) &&
+        point > log->entry->saved_recovery_point) {
         point = log->entry->saved_recovery_point;
     }
     return point;

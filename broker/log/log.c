@@ -46,6 +46,7 @@ static void take_load(struct log *log, struct load *load)
     log->epochs = load->epochs;
     load->epochs = (struct epochs){0};
     log->epochs_dirty = true;
+    log->epochs_kept_end = load->epochs_kept ? log->assigned : 0;
     producers_swap(&log->producers, &load->producers);
     log->producers_known = true;
     int64_t high_watermark = load->high_watermark;
@@ -81,6 +82,9 @@ static void load_finished(struct task *task)
     }
     take_load(log, load);
     log->state = LOG_OPEN;
+    if (epochs_wait(log, log->written)) {
+        epochs_save(log); /* what was learned from batches is in no file yet */
+    }
     log->entry->clean = load->opened.cut_bytes == 0 && load->clean;
     if (load->opened.cut_bytes > 0) {
         trace_warn(env_trace(log->env),

@@ -211,8 +211,9 @@ struct log {
     size_t segment_capacity;
     struct recents recents;
     struct epochs epochs;
-    bool epochs_dirty;  /* not yet on its way to the file */
-    bool epochs_saving; /* on its way */
+    bool epochs_dirty;       /* not yet on its way to the file */
+    bool epochs_saving;      /* on its way */
+    int64_t epochs_kept_end; /* the file has all entries that start below this */
     struct producers producers;
     bool producers_known; /* false while a cut's job rebuilds them */
 
@@ -288,6 +289,8 @@ void queue_undefer(struct log *log);
 void roll_submit(struct log *log, struct segment *segment);
 /* Writes the epoch cache when it changed and holds something the log shows already. */
 void epochs_save(struct log *log);
+/* Whether an epoch that began below `offset` is not in the file yet. */
+bool epochs_wait(const struct log *log, int64_t offset);
 
 /* cut.c */
 /* Submits the wanted cut when nothing stands in its way. True while one is wanted or under way. */
@@ -339,6 +342,7 @@ struct load {
     size_t segment_count;
     size_t segment_capacity;
     struct epochs epochs;
+    bool epochs_kept; /* they are what the file says */
     struct producers producers;
     /* while it runs */
     int64_t *bases;

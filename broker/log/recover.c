@@ -539,6 +539,8 @@ enum err load_segments(struct load *load, struct env_fs *fs)
 {
     size_t check_from = first_to_check(load);
     enum err e = load_epochs(load, fs);
+    struct bytes as_read = {0};
+    epochs_format(&load->epochs, &as_read);
     if (e == ERR_NONE && check_from < load->base_count) {
         (void)epochs_truncate_end(&load->epochs, load->bases[check_from]);
     }
@@ -564,8 +566,14 @@ enum err load_segments(struct load *load, struct env_fs *fs)
     if (e == ERR_NONE) {
         (void)epochs_truncate_end(&load->epochs, load->opened.end_offset);
         (void)epochs_truncate_start(&load->epochs, load->opened.start_offset);
+        struct bytes now = {0};
+        epochs_format(&load->epochs, &now);
+        load->epochs_kept =
+            now.size == as_read.size && memcmp(now.data, as_read.data, now.size) == 0;
+        bytes_free(&now);
         e = load_producers(load, fs, load->opened.end_offset);
     }
+    bytes_free(&as_read);
     if (e == ERR_NONE) {
         e = drop_below_start(load, fs);
     }

@@ -116,6 +116,8 @@ void roll_submit(struct log *log, struct segment *segment)
 
 struct epochs_task {
     struct task task;
+    uint32_t generation;
+    int64_t end_offset;
     char *path;
     struct bytes content;
 };
@@ -128,8 +130,12 @@ static void epochs_run(struct task *task, struct env_fs *fs)
 
 static void epochs_finished(struct task *task)
 {
+    const struct epochs_task *t = CONTAINER_OF(task, struct epochs_task, task);
     struct log *log = task->log;
     log->epochs_saving = false;
+    if (task->error == ERR_NONE && t->generation == log->generation) {
+        log->epochs_kept_end = t->end_offset;
+    }
     if (task->error == ERR_NO_SPACE) {
         log->epochs_dirty = true;
         err_wrap(&task->text, "save the leader epochs of %s", log->name);
@@ -152,17 +158,28 @@ static void epochs_release(struct task *task)
     bytes_free(&t->content);
 }
 
+bool epochs_wait(const struct log *log, int64_t offset)
+{
+    size_t i = log->epochs.count;
+    while (i > 0 && log->epochs.entries[i - 1].start_offset >= offset) {
+        i--;
+    }
+    return i > 0 && log->epochs.entries[i - 1].start_offset >= log->epochs_kept_end;
+}
+
 /* An epoch without records is not worth a write: nothing on disk would be read by it. */
 void epochs_save(struct log *log)
 {
     if (!log->epochs_dirty || log->epochs_saving || log->failed || log->cut_wanted ||
         log->dir->full || log->state != LOG_OPEN ||
-        (log->epochs.count > 0 &&
+        (log->epochs.count > 0 && !epochs_wait(log, log->written) &&
          log->epochs.entries[log->epochs.count - 1].start_offset >= log->written)) {
         return;
     }
     struct epochs_task *task = task_new(sizeof *task, log->dir, log);
     task->path = path_join(log->path, "leader-epoch-checkpoint");
+    task->generation = log->generation;
+    task->end_offset = log->assigned;
     epochs_format(&log->epochs, &task->content);
     log->epochs_dirty = false;
     log->epochs_saving = true;
