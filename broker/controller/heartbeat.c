@@ -54,7 +54,8 @@ static void add_fencing(struct record_list *records, int32_t broker_id, int64_t 
     record_list_add(records, RECORD_BROKER_REGISTRATION_CHANGE, 0, &record);
 }
 
-/* The moment the next session runs out. Those that ran out already have had their consequence. */
+/* The moment the next session runs out. One that is over already, in a turn so busy that its timer
+ * comes after what others sent, is due now; unless its consequence has been drawn. */
 static void arm(struct controller *controller)
 {
     int64_t now_ms = env_now_ms(controller->env);
@@ -64,15 +65,26 @@ static void arm(struct controller *controller)
     HASH_ITER(hh, controller->sessions, session, next)
     {
         int64_t end_ms = session->heard_ms + controller->config.session_timeout_ms;
-        if (end_ms > now_ms && end_ms < due_ms) {
+        const struct image_broker *broker = image_broker(controller->image, session->broker_id);
+        bool over = end_ms <= now_ms && (broker == NULL || broker->fenced);
+        if (!over && end_ms < due_ms) {
             due_ms = end_ms;
         }
     }
+    ASSERT(controller->session_timer.fire != NULL);
     if (due_ms == INT64_MAX) {
         env_timer_cancel(controller->env, &controller->session_timer);
     } else {
-        ASSERT(controller->session_timer.fire != NULL && due_ms > now_ms);
         env_timer_set(controller->env, &controller->session_timer, due_ms);
+    }
+}
+
+/* A session that begins, or goes on, ends after every other: a timer that is armed is early enough.
+ */
+static void keep_armed(struct controller *controller)
+{
+    if (!env_timer_armed(&controller->session_timer)) {
+        arm(controller);
     }
 }
 
@@ -144,7 +156,7 @@ void session_start(struct controller *controller, int32_t broker_id, int64_t bro
     session->metadata_offset = -1;
     session->controlled_shutdown_offset = -1;
     session->in_touch = true;
-    arm(controller);
+    keep_armed(controller);
 }
 
 static bool begin_session(void *ctx, const struct image_broker *broker)
@@ -375,5 +387,5 @@ void broker_heartbeat_handle(struct controller *controller, struct controller_ca
     response->is_caught_up = request->current_metadata_offset >= broker->epoch;
     response->is_fenced = next == FENCED || next == SHUTDOWN_NOW;
     response->should_shut_down = next == SHUTDOWN_NOW;
-    arm(controller);
+    keep_armed(controller);
 }

@@ -78,7 +78,8 @@ void rig_start(struct rig *rig, const struct controller_config *config, bool act
     *rig = (struct rig){.epoch = 1};
     struct sim_options options = {.seed = 5};
     rig->sim = sim_new(&options);
-    rig->env = sim_node_env(sim_node_new(rig->sim, "one", "10.0.0.1"));
+    rig->node = sim_node_new(rig->sim, "one", "10.0.0.1");
+    rig->env = sim_node_env(rig->node);
     struct controller_config defaults = controller_config_default();
     defaults.node_id = 100;
     snprintf(defaults.cluster_id, sizeof defaults.cluster_id, "cluster");

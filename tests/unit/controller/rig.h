@@ -26,6 +26,7 @@ struct rig_batch {
 
 struct rig {
     struct sim *sim;
+    struct sim_node *node;
     struct env *env;
     struct controller *controller;
     struct rig_batch *batches;

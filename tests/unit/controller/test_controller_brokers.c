@@ -217,6 +217,40 @@ static void heartbeats_keep_a_broker_alive(void **state)
     rig_stop(&rig);
 }
 
+struct heard {
+    struct rig *rig;
+    struct broker_heartbeat_request request;
+    struct rig_call call;
+};
+
+static void is_heard(void *ctx)
+{
+    struct heard *heard = ctx;
+    rig_submit(heard->rig, &heard->call, WIRE_BROKER_HEARTBEAT, 1, &heard->request);
+}
+
+/* A busy turn: a heartbeat of another comes in before the timer of a session that is over. */
+static void the_heartbeats_of_others_do_not_prolong_a_session(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, NULL, true);
+    struct heard heard = {.rig = &rig, .request = {.broker_id = 1}};
+    heard.request.broker_epoch = rig_broker(&rig, 1, NULL);
+    rig_broker(&rig, 2, NULL);
+    sim_run_for(rig.sim, 8000);
+    assert_int_equal(rig_heartbeat(&rig, 1, heard.request.broker_epoch, false, false, NULL), 0);
+    sim_node_stall(rig.node, 2000000);
+    sim_at(rig.sim, sim_now_us(rig.sim) + 1500000, is_heard, &heard);
+    sim_run_for(rig.sim, 2500);
+    rig_commit(&rig);
+    assert_int_equal(heard.call.done, 1);
+    rig_call_free(&heard.call);
+    assert_false(image_broker(image_of(&rig), 1)->fenced);
+    assert_true(image_broker(image_of(&rig), 2)->fenced);
+    rig_stop(&rig);
+}
+
 static void a_new_leader_gives_every_broker_a_whole_session(void **state)
 {
     (void)state;
@@ -521,6 +555,7 @@ int main(void)
         cmocka_unit_test(one_that_listens_elsewhere_waits),
         cmocka_unit_test(the_controllers_own_broker_need_not_wait),
         cmocka_unit_test(heartbeats_keep_a_broker_alive),
+        cmocka_unit_test(the_heartbeats_of_others_do_not_prolong_a_session),
         cmocka_unit_test(a_new_leader_gives_every_broker_a_whole_session),
         cmocka_unit_test(a_controlled_stop_moves_leaders_first),
         cmocka_unit_test(unclean_election_happens_where_it_is_allowed),
