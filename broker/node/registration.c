@@ -19,6 +19,7 @@ enum {
     REGISTER_RETRY_MS = 50,
     REGISTER_DOUBLE_MAX = 4,
     LEAVE_RETRY_MS = 50,
+    LEAVE_LINGER_MS = 200,
     LEAVE_SILENCE_MS = 5000,
     LEAVE_MAX_MS = 30000
 };
@@ -205,6 +206,17 @@ static void wait_for_controller(struct broker *broker)
                   until_ms < self->leave_deadline_ms ? until_ms : self->leave_deadline_ms);
 }
 
+/* Who stops together with us needs our controller: without us there may be no majority. A moment is
+ * given to those who were told to stop when we were, and have not said so yet. */
+static bool still_needed(const struct broker *broker)
+{
+    struct others others = others_of(broker);
+    int64_t left_ms = broker->registration.leave_deadline_ms - env_now_ms(broker->env);
+    bool just_told = left_ms > LEAVE_MAX_MS - LEAVE_LINGER_MS;
+    return controller_active(broker->controller) &&
+           (others.leaving > 0 || (others.unfenced > 0 && just_told));
+}
+
 static void on_heartbeat(struct api_controller_call *call)
 {
     struct broker *broker = call->ctx;
@@ -236,9 +248,7 @@ static void on_heartbeat(struct api_controller_call *call)
         arm(broker, REGISTER_RETRY_MS);
         return;
     }
-    /* Who stops together with us needs our controller: without us there may be no majority. */
-    bool needed = controller_active(broker->controller) && others_of(broker).leaving > 0;
-    if (self->leaving && may_go && !needed) {
+    if (self->leaving && may_go && !still_needed(broker)) {
         leave_end(broker, "its leaderships have moved");
     } else if (self->leaving) {
         wait_for_controller(broker);
@@ -299,6 +309,11 @@ void node_registration_image_changed(struct broker *broker)
         trace_warn(env_trace(broker->env), "broker %d was fenced by the controller",
                    broker->node_id);
         heartbeat(broker);
+    }
+    /* Those who have left may have taken the majority with them: nothing more is committed. */
+    bool alone = controller_active(broker->controller) && others_of(broker).unfenced == 0;
+    if (self->leaving && alone) {
+        leave_end(broker, "nobody is left to hand leaderships to");
     }
 }
 

@@ -448,6 +448,24 @@ static void test_goes_after_who_stops_too(void **state)
     second_free(s);
 }
 
+/* Both were told to stop, and ours was the first to be let go: a moment is left to the other. */
+static void test_gives_others_a_moment_to_say_so(void **state)
+{
+    (void)state;
+    struct second *s = second_new(13);
+    broker_stop(s->desk->broker);
+    assert_false(heartbeat(s, false)); /* it has seen what was left */
+    desk_run(s->desk, 60);
+    assert_false(s->desk->stopped);
+    assert_false(heartbeat(s, true)); /* it leads */
+    desk_run(s->desk, 2000);
+    assert_false(s->desk->stopped);
+    assert_true(heartbeat(s, true));
+    desk_run(s->desk, 500);
+    assert_true(s->desk->stopped);
+    second_free(s);
+}
+
 /* One that stops and is not heard of again holds nobody for longer than its session. */
 static void test_does_not_wait_for_the_dead(void **state)
 {
@@ -497,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_registers_twice),
         cmocka_unit_test(test_leaves_others_behind),
         cmocka_unit_test(test_goes_after_who_stops_too),
+        cmocka_unit_test(test_gives_others_a_moment_to_say_so),
         cmocka_unit_test(test_does_not_wait_for_the_dead),
         cmocka_unit_test(test_stops_at_once),
     };
