@@ -39,7 +39,7 @@ static apply_fn *const appliers[RECORD_KEYS] = {
     [RECORD_CLEAR_ELR] = apply_clear_elr,
 };
 
-static void stand_at(struct image *image, int64_t offset, int32_t epoch, int64_t timestamp_ms)
+void image_stand_at(struct image *image, int64_t offset, int32_t epoch, int64_t timestamp_ms)
 {
     ASSERT(offset >= 0);
     image->offset = offset;
@@ -155,7 +155,7 @@ enum err image_apply_record(struct image *image, struct image_delta *delta, cons
         err_wrap(text, "metadata record at offset %" PRId64, offset);
         return error;
     }
-    stand_at(image, offset, epoch, timestamp_ms);
+    image_stand_at(image, offset, epoch, timestamp_ms);
     return ERR_NONE;
 }
 
@@ -281,7 +281,7 @@ enum err image_apply_batches(struct image *image, struct image_delta *delta, con
         if (error != ERR_NONE) {
             return error;
         }
-        stand_at(image, batch.base_offset + batch.last_delta, batch.epoch, batch.max_timestamp_ms);
+        image_stand_at(image, batch.base_offset + batch.last_delta, batch.epoch, batch.max_timestamp_ms);
     }
     return ERR_NONE;
 }

@@ -41,11 +41,8 @@ struct image *image_clone(const struct image *image)
     return clone;
 }
 
-void image_free(struct image *image)
+static void clear(struct image *image)
 {
-    if (image == NULL) {
-        return;
-    }
     pmap_clear(&image->topics);
     pmap_clear(&image->names);
     pmap_clear(&image->brokers);
@@ -57,7 +54,22 @@ void image_free(struct image *image)
         buf_unref(image->pending[i].record);
     }
     mem_free(image->pending);
-    mem_free(image);
+}
+
+void image_free(struct image *image)
+{
+    if (image != NULL) {
+        clear(image);
+        mem_free(image);
+    }
+}
+
+void image_take(struct image *to, struct image *from)
+{
+    ASSERT(to != from && to != NULL && from != NULL);
+    clear(to);
+    *to = *from;
+    mem_free(from);
 }
 
 /* ---- lookup -----------------------------------------------------------------------------------

@@ -192,6 +192,12 @@ void image_each_isr_partition(const struct image *image, int32_t broker_id,
                               image_partition_fn *each, void *ctx);
 void image_each_leaderless(const struct image *image, image_partition_fn *each, void *ctx);
 bool image_leads_any(const struct image *image, int32_t broker_id);
+/* The partitions that replicas are being added to or taken from (KIP-455). */
+void image_each_reassigning(const struct image *image, image_partition_fn *each, void *ctx);
+/* The partitions that are not led by their first replica, those without a leader included. */
+void image_each_imbalanced(const struct image *image, image_partition_fn *each, void *ctx);
+/* How many partitions have the broker as their first replica. */
+int64_t image_preferred_count(const struct image *image, int32_t broker_id);
 
 /* ---- what changed -----------------------------------------------------------------------------
  */
@@ -231,6 +237,10 @@ bool image_delta_empty(const struct image_delta *delta);
 void image_delta_clear(struct image_delta *delta); /* empty again, memory freed */
 /* Adds everything `image` holds, as if created: for a listener that starts from nothing. */
 void image_delta_all(struct image_delta *delta, const struct image *image);
+/* Adds what leads from one image to another that a snapshot brought: costs O(both). Of brokers,
+ * controllers and settings all that `to` holds are listed. */
+void image_delta_between(struct image_delta *delta, const struct image *from,
+                         const struct image *to);
 
 /* ---- applying ---------------------------------------------------------------------------------
  */
@@ -248,5 +258,22 @@ enum err image_apply_batches(struct image *image, struct image_delta *delta, con
 enum err image_apply_record(struct image *image, struct image_delta *delta, const void *record,
                             size_t size_bytes, int64_t offset, int32_t epoch, int64_t timestamp_ms,
                             struct err_text *text);
+
+/* ---- snapshots (KIP-630) ----------------------------------------------------------------------
+ */
+
+/* Of one framed record, good during the call; what it returns ends the writing unless ERR_NONE. */
+typedef enum err image_put_fn(void *ctx, const void *record, size_t size_bytes);
+/* The image as records, in Kafka's order; applied to an empty one they make it again. Not within a
+ * metadata transaction. May run on a worker, on a clone that the core keeps. */
+enum err image_write(const struct image *image, image_put_fn *each, void *ctx);
+/* After a snapshot's records: the offset, epoch and time of the last record that it stands for. */
+void image_stand_at(struct image *image, int64_t offset, int32_t epoch, int64_t timestamp_ms);
+/* `to` becomes what `from` is, which is no more: whoever holds `to` goes on holding it. */
+void image_take(struct image *to, struct image *from);
+
+/* Versions of RegisterBrokerRecord and PartitionRecord at the image's metadata.version. */
+int16_t image_broker_record_version(const struct image *image);
+int16_t image_partition_record_version(const struct image *image);
 
 #endif

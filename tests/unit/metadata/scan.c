@@ -2,12 +2,13 @@
 
 #include <string.h>
 
-enum { LEADERLESS = -1 };
+enum { LEADERLESS = -1, REASSIGNING = -2, IMBALANCED = -3 };
 
 struct tally {
     int32_t broker_id;
     size_t count;
     bool leads;
+    int64_t preferred;
     bool wrong; /* something listed that does not belong, or out of order */
     struct uuid last_topic;
     int32_t last_partition;
@@ -17,6 +18,12 @@ static bool belongs(const struct image_partition *partition, int32_t broker_id)
 {
     if (broker_id == LEADERLESS) {
         return partition->leader < 0;
+    }
+    if (broker_id == REASSIGNING) {
+        return partition->adding.count > 0 || partition->removing.count > 0;
+    }
+    if (broker_id == IMBALANCED) {
+        return partition->leader != partition->replicas.ids[0];
     }
     for (int32_t i = 0; i < partition->isr.count; i++) {
         if (partition->isr.ids[i] == broker_id) {
@@ -47,25 +54,45 @@ static bool see_topic(void *ctx, const struct image_topic *topic)
         const struct image_partition *partition = topic->partitions[i];
         if (partition != NULL) {
             tally->count += belongs(partition, tally->broker_id);
+            tally->preferred += partition->replicas.ids[0] == tally->broker_id;
             tally->leads = tally->leads || partition->leader == tally->broker_id;
         }
     }
     return true;
 }
 
+static void list(const struct image *image, struct tally *tally)
+{
+    switch (tally->broker_id) {
+    case LEADERLESS:
+        image_each_leaderless(image, see_listed, tally);
+        break;
+    case REASSIGNING:
+        image_each_reassigning(image, see_listed, tally);
+        break;
+    case IMBALANCED:
+        image_each_imbalanced(image, see_listed, tally);
+        break;
+    default:
+        image_each_isr_partition(image, tally->broker_id, see_listed, tally);
+        tally->leads = image_leads_any(image, tally->broker_id);
+        tally->preferred = image_preferred_count(image, tally->broker_id);
+        break;
+    }
+}
+
 const char *scan_differs(const struct image *image, int32_t broker_count)
 {
-    for (int32_t id = LEADERLESS; id < broker_count; id++) {
+    for (int32_t id = IMBALANCED; id < broker_count; id++) {
         struct tally listed = {.broker_id = id};
         struct tally scanned = {.broker_id = id};
         image_each_topic(image, see_topic, &scanned);
-        if (id == LEADERLESS) {
-            image_each_leaderless(image, see_listed, &listed);
-        } else {
-            image_each_isr_partition(image, id, see_listed, &listed);
-            if (image_leads_any(image, id) != scanned.leads) {
-                return "whether a broker leads any";
-            }
+        list(image, &listed);
+        if (id >= 0 && listed.leads != scanned.leads) {
+            return "whether a broker leads any";
+        }
+        if (id >= 0 && listed.preferred != scanned.preferred) {
+            return "how many partitions a broker is the first replica of";
         }
         if (listed.wrong) {
             return "a partition is listed that should not be";
