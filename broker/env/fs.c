@@ -69,6 +69,11 @@ enum err env_fs_sync_dir(struct env_fs *fs, const char *path, struct err_text *t
     return fs->ops->sync_dir(fs, path, text);
 }
 
+enum err env_fs_sync_all(struct env_fs *fs, const char *path, struct err_text *text)
+{
+    return fs->ops->sync_all(fs, path, text);
+}
+
 enum err env_fs_list(struct env_fs *fs, const char *path,
                      void (*each)(void *ctx, const char *name, bool is_dir), void *ctx,
                      struct err_text *text)

@@ -165,6 +165,39 @@ static void synced_bytes_survive_and_others_may_not(void **state)
     assert_true(holes > 0);
 }
 
+static void synced_by_one_call(struct work *work, struct env_fs *fs)
+{
+    note(work, env_fs_mkdir(fs, "/data/d", &work->text));
+    for (int i = 0; i < 2; i++) {
+        struct env_file *file =
+            open_file(work, fs, i == 0 ? "/data/d/a" : "/data/d/tmp", ENV_OPEN_CREATE);
+        put(work, fs, file, 's', BIG, 0);
+        env_file_unref(file);
+    }
+    note(work, env_fs_rename(fs, "/data/d/tmp", "/data/d/b", &work->text));
+    note(work, env_fs_sync_all(fs, "/data", &work->text));
+    struct env_file *late = open_file(work, fs, "/data/d/late", ENV_OPEN_CREATE);
+    env_file_unref(late);
+}
+
+static void one_call_syncs_all_that_was_before(void **state)
+{
+    (void)state;
+    int late = 0;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene s = after_power_failure(seed, synced_by_one_call);
+        for (int i = 0; i < 2; i++) {
+            struct bytes b = {0};
+            assert_true(sim_disk_get(s.node, i == 0 ? "/data/d/a" : "/data/d/b", &b));
+            assert_int_equal(count_bytes(&b, 's'), BIG);
+            bytes_free(&b);
+        }
+        late += sim_disk_exists(s.node, "/data/d/late");
+        sim_free(s.sim);
+    }
+    assert_true(late > 0 && late < SEEDS);
+}
+
 static void overwrite_and_cut(struct work *work, struct env_fs *fs)
 {
     struct env_file *file = open_file(work, fs, "/data/f", ENV_OPEN_CREATE);
@@ -428,6 +461,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(synced_bytes_survive_and_others_may_not),
+        cmocka_unit_test(one_call_syncs_all_that_was_before),
         cmocka_unit_test(an_unsynced_truncation_may_revert),
         cmocka_unit_test(a_killed_process_loses_nothing),
         cmocka_unit_test(unsynced_names_survive_as_a_prefix),

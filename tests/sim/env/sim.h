@@ -116,6 +116,7 @@ enum sim_op {
     SIM_MKDIR,
     SIM_RMDIR,
     SIM_SYNC_DIR,
+    SIM_SYNC_ALL,
     SIM_LIST,
     SIM_LOCK,
     SIM_SPACE,

@@ -237,6 +237,27 @@ void sim_disk_sync_dir(struct sim_disk *disk, struct sim_inode *dir)
     settle(disk, false);
 }
 
+void sim_disk_sync_all(struct sim_disk *disk, uint64_t up_to_seq, bool failed)
+{
+    LIST_FOREACH(all, &disk->inodes) {
+        struct sim_inode *inode = CONTAINER_OF(all, struct sim_inode, all);
+        if (inode->is_dir) {
+            continue;
+        }
+        if (!failed || sim_chance(disk->sim, 2)) {
+            sim_inode_sync(inode, up_to_seq);
+        } else if (sim_chance(disk->sim, 2)) {
+            sim_inode_drop(inode);
+        }
+    }
+    for (size_t i = 0; !failed && i < disk->rename_count; i++) {
+        disk->renames[i].chosen = true;
+    }
+    if (!failed) {
+        settle(disk, false);
+    }
+}
+
 /* ---- crash ---- */
 
 /* What is on disk is what is seen. Directories are held meanwhile: taking names away may free
@@ -316,6 +337,7 @@ void sim_disk_init(struct sim_disk *disk, struct sim *sim)
     }
     disk->latency[SIM_SYNC] = (struct sim_latency){100, 2000, 50, 30000};
     disk->latency[SIM_SYNC_DIR] = disk->latency[SIM_SYNC];
+    disk->latency[SIM_SYNC_ALL] = disk->latency[SIM_SYNC];
 }
 
 void sim_disk_fini(struct sim_disk *disk)

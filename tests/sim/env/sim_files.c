@@ -10,15 +10,20 @@
 
 /* In the event trace. */
 static const char *const op_names[SIM_OPS] = {
-    "open",   "read",  "write", "sync",     "truncate", "size", "rename",
-    "unlink", "mkdir", "rmdir", "sync-dir", "list",     "lock", "space",
+    "open",  "read",  "write",    "sync",     "truncate", "size", "rename", "unlink",
+    "mkdir", "rmdir", "sync-dir", "sync-all", "list",     "lock", "space",
 };
 
 /* In errors, as broker/os words them. */
 static const char *const op_verbs[SIM_OPS] = {
-    "open",           "read",           "write",  "sync",           "truncate",
-    "stat",           "rename",         "delete", "make directory", "delete directory",
-    "sync directory", "open directory", "lock",   "space of",
+    "open",           "read",
+    "write",          "sync",
+    "truncate",       "stat",
+    "rename",         "delete",
+    "make directory", "delete directory",
+    "sync directory", "sync the file system of",
+    "open directory", "lock",
+    "space of",
 };
 
 static struct sim_task *task_of(struct env_fs *fs)
@@ -444,6 +449,21 @@ static enum err fs_sync_dir(struct env_fs *fs, const char *path, struct err_text
     return e;
 }
 
+static enum err fs_sync_all(struct env_fs *fs, const char *path, struct err_text *text)
+{
+    struct sim_disk *disk = disk_of(fs);
+    uint64_t written_before = disk->seq;
+    enum err e = begin(fs, SIM_SYNC_ALL, path, 0, 0, text);
+    if (e == ERR_CANCELLED) {
+        return e;
+    }
+    if (e == ERR_NONE && sim_disk_find(disk, path) == NULL) {
+        return fail(SIM_SYNC_ALL, path, ENOENT, text);
+    }
+    sim_disk_sync_all(disk, written_before, e != ERR_NONE);
+    return e;
+}
+
 static enum err fs_list(struct env_fs *fs, const char *path,
                         void (*each)(void *ctx, const char *name, bool is_dir), void *ctx,
                         struct err_text *text)
@@ -500,6 +520,7 @@ const struct env_fs_ops sim_fs_ops = {
     .mkdir = fs_mkdir,
     .rmdir = fs_rmdir,
     .sync_dir = fs_sync_dir,
+    .sync_all = fs_sync_all,
     .list = fs_list,
     .lock = fs_lock,
     .space = fs_space,

@@ -146,6 +146,8 @@ struct sim_inode *sim_disk_parent(const struct sim_disk *disk, const char *path,
 void sim_disk_move(struct sim_disk *disk, struct sim_inode *from, const char *from_name,
                    struct sim_inode *to, const char *to_name, struct sim_inode *inode);
 void sim_disk_sync_dir(struct sim_disk *disk, struct sim_inode *dir);
+/* Every file and name; `failed`: of some files only, and others never (sim_inode_drop). */
+void sim_disk_sync_all(struct sim_disk *disk, uint64_t up_to_seq, bool failed);
 /* Content: volatile until synced. The change's `data` is copied. */
 void sim_inode_write(struct sim_inode *inode, const uint8_t *data, int64_t size, int64_t at);
 void sim_inode_truncate(struct sim_inode *inode, int64_t size);
