@@ -26,6 +26,8 @@ static const struct api_row rows[] = {
     {WIRE_DELETE_GROUPS, API_BROKER, api_group_call},
     {WIRE_ELECT_LEADERS, API_BROKER | API_CONTROLLER, api_controller_call},
     {WIRE_INCREMENTAL_ALTER_CONFIGS, API_BROKER | API_CONTROLLER, api_controller_call},
+    {WIRE_ALTER_PARTITION_REASSIGNMENTS, API_BROKER | API_CONTROLLER, api_controller_call},
+    {WIRE_LIST_PARTITION_REASSIGNMENTS, API_BROKER | API_CONTROLLER, api_controller_call},
     {WIRE_OFFSET_DELETE, API_BROKER, api_group_call},
     {WIRE_VOTE, API_CONTROLLER, api_quorum_call},
     {WIRE_BEGIN_QUORUM_EPOCH, API_CONTROLLER, api_quorum_call},

@@ -8,7 +8,8 @@
  * INVALID_UPDATE_VERSION: metadata is on its way to it); it knows more (NOT_CONTROLLER: somebody
  * else decides); a member is fenced, stopping or a former life (INELIGIBLE_REPLICA); what it asks
  * for cannot be (INVALID_REQUEST); the change is made, but takes leadership away from the sender,
- * who has lost the directory that metadata names (NEW_LEADER_ELECTED). */
+ * who has lost the directory that metadata names, or was to go when the reassignment that this
+ * completes would (NEW_LEADER_ELECTED). */
 #include <inttypes.h>
 #include <string.h>
 
@@ -171,15 +172,17 @@ static int16_t alter(struct alteration *alteration,
     if (error != 0) {
         return error;
     }
-    struct partition_change change = partition_change_of(alteration->controller, topic, now);
+    struct partition_change change =
+        partition_change_of(alteration->controller, topic, now, alteration->call->arena);
     change.isr = isr;
     change.recovery = (enum image_recovery)asked->leader_recovery_state;
     struct image_partition after;
     alteration->changed += partition_change_add(&change, alteration->records, &after);
     if (after.leader != now->leader) {
-        return no(alteration, KAFKA_NEW_LEADER_ELECTED, "its log directory is not registered");
+        return no(alteration, KAFKA_NEW_LEADER_ELECTED,
+                  "its log directory is not registered, or it was to hold the partition no more");
     }
-    ASSERT(after.leader_epoch == now->leader_epoch && ids_hold(after.isr, after.leader));
+    ASSERT(after.leader_epoch >= now->leader_epoch && ids_hold(after.isr, after.leader));
     out->leader_id = after.leader;
     out->leader_epoch = after.leader_epoch;
     out->partition_epoch = after.partition_epoch;

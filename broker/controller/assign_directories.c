@@ -81,12 +81,12 @@ static void leave(struct assignment *assignment, const struct image_topic *topic
                   const struct image_partition *partition)
 {
     struct controller *controller = assignment->controller;
-    struct partition_change change = partition_change_of(controller, topic, partition);
+    struct arena arena = {0};
+    struct partition_change change = partition_change_of(controller, topic, partition, &arena);
     change.leaving = assignment->broker->id;
     if (unclean_allowed(controller, topic)) {
         change.election = ELECT_UNCLEAN;
     }
-    struct arena arena = {0};
     int32_t *isr = arena_array(&arena, (size_t)partition->isr.count + 1, sizeof *isr);
     int32_t count = 0;
     for (int32_t i = 0; i < partition->isr.count; i++) {

@@ -3,8 +3,9 @@
  * Files: controller.c (life, news from the quorum), call.c (requests in, answers out, appending),
  * bootstrap.c, brokers.c (registration), heartbeat.c (sessions, fencing), change.c (one partition's
  * leader and ISR), leaders.c (those of a broker that comes or goes), alter_partition.c,
- * assign_directories.c, elect_leaders.c, placement.c, topics.c, delete_topics.c, partitions.c,
- * names.c, configs.c, producer_ids.c. */
+ * assign_directories.c, elect_leaders.c, reassign.c and reassignments.c (other replicas for a
+ * partition), placement.c, topics.c, delete_topics.c, partitions.c, names.c, configs.c,
+ * producer_ids.c. */
 #ifndef BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 #define BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 
@@ -122,14 +123,19 @@ struct partition_change {
     int32_t returning;            /* may lead, whatever the image says; or NOBODY */
     struct image_ids isr;         /* wanted; empty: as it is, but nobody of it leads */
     enum image_recovery recovery; /* wanted */
-    int32_t alone;                /* change.c's: the ISR after an unclean election */
+    struct image_ids replicas;    /* wanted: the ones to come first, those to go last */
+    struct image_ids adding;      /* wanted: of these, those that come by a reassignment */
+    struct image_ids removing;    /* wanted: of these, those that go when it is complete */
+    struct arena *arena;          /* for what it makes */
 };
-/* Nothing wanted yet. */
+/* Nothing wanted yet. `arena` lasts as long as the change and what it says of the partition. */
 struct partition_change partition_change_of(struct controller *controller,
                                             const struct image_topic *topic,
-                                            const struct image_partition *partition);
-/* Adds a record, or returns false when nothing changes. `after` is the partition as it will be,
- * with arrays of the image and of `change`. */
+                                            const struct image_partition *partition,
+                                            struct arena *arena);
+/* Adds a record, or returns false when nothing changes. A reassignment that the wanted ISR makes
+ * complete is completed by the same record. `after` is the partition as it will be, without its
+ * directories, with arrays of the image, of the arena and of what was wanted. */
 bool partition_change_add(struct partition_change *change, struct record_list *records,
                           struct image_partition *after);
 /* Of what partition_change_add said: the new leader is without the directory that held its replica;
@@ -141,9 +147,25 @@ bool partition_change_starved(const struct partition_change *change,
 bool broker_active(const struct image *image, int32_t broker_id);
 bool unclean_allowed(const struct controller *controller, const struct image_topic *topic);
 bool ids_hold(struct image_ids ids, int32_t id);
+bool ids_equal(struct image_ids a, struct image_ids b);
+bool ids_hold_all(struct image_ids ids, struct image_ids of);
+struct image_ids ids_without(struct arena *arena, struct image_ids ids, struct image_ids those);
 bool uuids_hold(const struct uuid *ids, int32_t count, const struct uuid *id);
 /* KIP-858: a broker's only usable directory, or "unassigned", which the broker then resolves. */
 struct uuid directory_of(const struct image *image, int32_t broker_id);
+
+/* reassign.c */
+bool reassigning(const struct image_partition *partition);
+/* Makes `change` want the end of its reassignment, when the ISR it wants allows that. */
+void reassign_complete(struct partition_change *change);
+/* Makes `change` want `target` in place of what holds the partition now. */
+void reassign_to(struct partition_change *change, struct image_ids target);
+/* Makes `change` want the replicas that were there before its reassignment. False when nobody of
+ * them is in the ISR: what the new ones hold alone would be lost, and the first one begins with
+ * what it has. */
+bool reassign_revert(struct partition_change *change);
+/* How many replicas the partition has when its reassignment is done. */
+int32_t reassign_target_count(const struct image_partition *partition);
 
 /* leaders.c */
 /* Adds changes for every partition that has `broker_id` in its ISR, as if it were gone. Returns how
@@ -223,5 +245,7 @@ HANDLERS(broker_heartbeat);
 HANDLERS(allocate_producer_ids);
 HANDLERS(incremental_alter_configs);
 HANDLERS(controller_registration);
+HANDLERS(alter_partition_reassignments);
+HANDLERS(list_partition_reassignments);
 
 #endif

@@ -95,7 +95,8 @@ static int16_t elect(struct ballot *ballot, const struct image_topic *topic, int
             ballot->unclean ? "the partition has a leader" : "the preferred replica leads already";
         return KAFKA_ELECTION_NOT_NEEDED;
     }
-    struct partition_change change = partition_change_of(ballot->controller, topic, partition);
+    struct partition_change change =
+        partition_change_of(ballot->controller, topic, partition, ballot->call->arena);
     change.election = ballot->unclean ? ELECT_UNCLEAN : ELECT_PREFERRED;
     struct image_partition after;
     if (!partition_change_add(&change, ballot->records, &after)) {

@@ -20,13 +20,14 @@ static void visit(struct walk *walk, const struct image_topic *topic,
                   const struct image_partition *partition)
 {
     ASSERT(walk->leaving == NOBODY || walk->returning == NOBODY);
-    struct partition_change change = partition_change_of(walk->controller, topic, partition);
+    struct arena arena = {0};
+    struct partition_change change =
+        partition_change_of(walk->controller, topic, partition, &arena);
     change.leaving = walk->leaving;
     change.returning = walk->returning;
     if (unclean_allowed(walk->controller, topic)) {
         change.election = ELECT_UNCLEAN;
     }
-    struct arena arena = {0};
     int32_t *isr = arena_array(&arena, (size_t)partition->isr.count + 1, sizeof *isr);
     int32_t count = 0;
     for (int32_t i = 0; i < partition->isr.count; i++) {

@@ -62,6 +62,8 @@ struct rig_call {
         struct alter_partition_response alter_partition;
         struct elect_leaders_response elect_leaders;
         struct assign_replicas_to_dirs_response assign_dirs;
+        struct alter_partition_reassignments_response reassignments;
+        struct list_partition_reassignments_response reassigning;
     } response;
 };
 

@@ -51,6 +51,28 @@ void put_isr(struct record_list *list, struct uuid id, int32_t partition, const 
     record_list_add(list, RECORD_PARTITION_CHANGE, 2, &record);
 }
 
+void put_replicas(struct record_list *list, struct uuid id, int32_t partition,
+                  const int32_t *replicas, int32_t count, int32_t adding, int32_t removing)
+{
+    struct partition_change_record record;
+    wire_defaults(&wire_partition_change_record, &record);
+    int32_t ids[8];
+    struct uuid directories[8];
+    memset(directories, 0, sizeof directories);
+    memcpy(ids, replicas, (size_t)count * sizeof ids[0]);
+    record.topic_id = id;
+    record.partition_id = partition;
+    record.replicas.items = ids;
+    record.replicas.count = count;
+    record.directories.items = directories;
+    record.directories.count = count;
+    record.adding_replicas.items = ids;
+    record.adding_replicas.count = adding;
+    record.removing_replicas.items = ids + count - removing;
+    record.removing_replicas.count = removing;
+    record_list_add(list, RECORD_PARTITION_CHANGE, 2, &record);
+}
+
 void put_leader(struct record_list *list, struct uuid id, int32_t partition, int32_t leader)
 {
     struct partition_change_record record;

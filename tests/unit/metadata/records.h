@@ -10,6 +10,9 @@ void put_partition(struct record_list *list, struct uuid id, int32_t partition, 
                    const int32_t *replicas, int32_t count);
 void put_isr(struct record_list *list, struct uuid id, int32_t partition, const int32_t *isr,
              int32_t count);
+/* Other replicas; the first `adding` are being added, the last `removing` removed. */
+void put_replicas(struct record_list *list, struct uuid id, int32_t partition,
+                  const int32_t *replicas, int32_t count, int32_t adding, int32_t removing);
 void put_leader(struct record_list *list, struct uuid id, int32_t partition, int32_t leader);
 void put_remove(struct record_list *list, struct uuid id);
 void put_config(struct record_list *list, int8_t type, const char *name, const char *key,

@@ -78,6 +78,9 @@ static void one_step(struct image *image, uint64_t *seed)
         put_remove(&records, id);
     } else if (image_partition_of(image, &id, partition) == NULL) {
         put_partition(&records, id, partition, leader, ids, count);
+    } else if (draw(seed, 3) == 0) {
+        put_replicas(&records, id, partition, ids, count, (int32_t)draw(seed, 2),
+                     (int32_t)draw(seed, 2));
     } else if (draw(seed, 2) == 0) {
         put_isr(&records, id, partition, ids, count);
     } else {
