@@ -176,8 +176,8 @@ static void start_delete(struct replica *replica)
     log_delete(replica->log, on_deleted, replica);
 }
 
-/* Takes the replica out of sight; its memory goes when the log has. */
-static void replica_drop(struct replica *replica)
+/* Takes the replica out of sight; its memory goes when the log has. Who waits gets `error`. */
+static void replica_drop(struct replica *replica, int16_t error)
 {
     struct replicas *all = replica->all;
     HASH_DEL(all->by_key, replica);
@@ -187,7 +187,7 @@ static void replica_drop(struct replica *replica)
     replica->state = REPLICA_GOING;
     replica_end_role(replica);
     replica->deleting = true;
-    replica_fail_waits(replica, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    replica_fail_waits(replica, error);
     replica_fire_watches(replica);
     if (led && all->config.lost_leadership != NULL) {
         all->config.lost_leadership(all->config.ctx, replica->topic, replica->key.partition,
@@ -363,7 +363,7 @@ static void bring_in_line(struct replicas *all, const struct image_topic *topic,
     int32_t place = our_place(all, partition);
     if (place < 0) {
         if (replica != NULL) {
-            replica_drop(replica);
+            replica_drop(replica, KAFKA_NOT_LEADER_OR_FOLLOWER); /* others hold it */
         }
     } else if (replica == NULL) {
         open_replica(all, topic, partition, place);
@@ -379,7 +379,7 @@ static void drop_topic(struct replicas *all, const struct uuid *topic_id)
     HASH_ITER(hh, all->by_key, replica, next)
     {
         if (uuid_equal(&replica->key.topic_id, topic_id)) {
-            replica_drop(replica);
+            replica_drop(replica, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
         }
     }
 }

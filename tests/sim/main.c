@@ -113,18 +113,17 @@ static void print_summary(const struct tally *t, uint64_t failures)
         FAULT_TABLE(X)
 #undef X
     };
-    printf("%llu seeds, %llu failed; %llu of clusters, %llu elections, %llu partition leaders, "
-           "%llu answers "
-           "about preferred ones; "
-           "%llu events, %llu server starts, %llu records acknowledged, %llu reads, %llu audits, "
-           "%llu commits, %llu rebalances, %llu topics; faults:",
-           (unsigned long long)t->seeds, (unsigned long long)failures,
-           (unsigned long long)t->clusters, (unsigned long long)t->elections,
-           (unsigned long long)t->leader_changes, (unsigned long long)t->preferred,
-           (unsigned long long)t->events, (unsigned long long)t->starts,
-           (unsigned long long)t->acked, (unsigned long long)t->reads,
-           (unsigned long long)t->audits, (unsigned long long)t->commits,
-           (unsigned long long)t->rebalances, (unsigned long long)t->topics);
+    printf(
+        "%llu seeds, %llu failed; %llu of clusters, %llu elections, %llu partition leaders, "
+        "%llu answers about preferred ones, %llu reassignments; "
+        "%llu events, %llu server starts, %llu records acknowledged, %llu reads, %llu audits, "
+        "%llu commits, %llu rebalances, %llu topics; faults:",
+        (unsigned long long)t->seeds, (unsigned long long)failures, (unsigned long long)t->clusters,
+        (unsigned long long)t->elections, (unsigned long long)t->leader_changes,
+        (unsigned long long)t->preferred, (unsigned long long)t->moves,
+        (unsigned long long)t->events, (unsigned long long)t->starts, (unsigned long long)t->acked,
+        (unsigned long long)t->reads, (unsigned long long)t->audits, (unsigned long long)t->commits,
+        (unsigned long long)t->rebalances, (unsigned long long)t->topics);
     for (int i = 0; i < FAULTS; i++) {
         printf(" %s %llu", names[i], (unsigned long long)t->faults[i]);
     }

@@ -37,6 +37,7 @@ struct tally {
     uint64_t elections;
     uint64_t leader_changes;
     uint64_t preferred; /* answers to who asks that preferred replicas lead */
+    uint64_t moves;     /* reassignments that were begun or taken back */
     uint64_t events;
     uint64_t starts;
     uint64_t acked;

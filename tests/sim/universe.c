@@ -163,6 +163,9 @@ static void make_actors(struct universe *u)
     if (u->server_count > 1) {
         add(u, elector_new(u));
     }
+    if (u->server_count > 1 && universe_chance(u, 60)) {
+        add(u, mover_new(u));
+    }
 }
 
 static void universe_init(struct universe *u, const struct universe_options *options,

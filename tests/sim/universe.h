@@ -89,6 +89,7 @@ struct actor *reader_new(struct universe *u, int index, bool audit);
 struct actor *member_new(struct universe *u, int index);
 struct actor *admin_new(struct universe *u);
 struct actor *elector_new(struct universe *u);
+struct actor *mover_new(struct universe *u);
 
 /* ---- the world ---- */
 

@@ -122,6 +122,9 @@ static void look_at_replica(void *ctx, struct replica *replica)
     }
     struct cursor *cursor = cursor_of(w, look->server, at);
     struct trail *trail = &w->trails[at];
+    if (cursor->replica != replica) {
+        *cursor = (struct cursor){.replica = replica}; /* the broker gave it up and has it again */
+    }
     int32_t epoch = replica_leader_epoch(replica);
     int64_t high = replica_high_watermark(replica);
     if (epoch == cursor->epoch && high < cursor->high) {

@@ -34,8 +34,9 @@ struct cursor {
     int64_t segment; /* base offset of the file it lies in */
     size_t at;       /* position in it */
     size_t mark;
-    int32_t epoch; /* of the replica when last looked at */
-    int64_t high;  /* then */
+    int32_t epoch;                 /* of the replica when last looked at */
+    int64_t high;                  /* then */
+    const struct replica *replica; /* then: another one begins anew, in other files */
 };
 
 /* Holds the batches below `below` in directory `dir` of that server against the trail. */
