@@ -1,9 +1,10 @@
-/* Electing a preferred leader.
+/* What every change goes through.
  *
  * Happy path: PREVIEW -y-> CHECKING -a newer snapshot says the same-> READY -> UNDER_WAY -the
- * answer-> OUTCOME -a snapshot shows the new leader-> the same, with its name -any key-> CLOSED.
+ * answer-> OUTCOME -a snapshot shows what was asked for-> the same, with how it stands -any key->
+ * CLOSED.
  *
- * Failure modes: the snapshot says something else (a new PREVIEW); the partition is gone, or the
+ * Failure modes: the snapshot says something else (a new PREVIEW); what it is about is gone, or the
  * cluster cannot be asked (OUTCOME: nothing was sent); the cluster refuses (OUTCOME with Kafka's
  * name for it and what to do); no answer, or the connection ends (OUTCOME: unknown, and where to
  * look). */
@@ -14,110 +15,115 @@
 
 #include "common/base/assert.h"
 #include "common/wire/kafka_error.h"
+#include "console/action_kinds.h"
 #include "console/keys.h"
+
+static const struct action_kind *kind_of(const struct action *a)
+{
+    switch (a->wish.id) {
+    case ACTION_ELECT:
+        return &action_elect;
+    case ACTION_RESET:
+        return &action_reset;
+    }
+    UNREACHABLE("no such kind of action");
+}
 
 /* ---- the plan --------------------------------------------------------------------------------
  */
 
-static void broker_text(const struct model *m, int32_t id, char out[TEXT_MAX])
+char *action_add_object(struct action_plan *plan, const char *label)
+{
+    ASSERT(plan->object_count < ACTION_MAX_OBJECTS);
+    struct action_line *line = &plan->objects[plan->object_count++];
+    line->label = label;
+    line->style = STYLE_NORMAL;
+    return line->text;
+}
+
+void action_broker_text(const struct model *m, int32_t id, char out[TEXT_MAX])
 {
     char safe[TEXT_MAX];
     const struct model_broker *b = model_find_broker(m, id);
     out[0] = '\0';
-    if (id == MODEL_NO_BROKER) {
-        text_add(out, "none: the partition is offline");
-    } else if (b == NULL || b->host == NULL) {
+    if (b == NULL || b->host == NULL) {
         text_add(out, "%d, whose address the cluster does not tell", (int)id);
     } else {
         text_add(out, "%d@%s:%d", (int)id, text_safe(b->host, safe), (int)b->port);
     }
 }
 
-static void replica_texts(struct action_plan *plan, const struct model_partition *p)
+static bool same_rows(const struct action_plan *a, const struct action_plan *b)
 {
-    for (int i = 0; i < p->replica_count; i++) {
-        const struct model_replica *r = &p->replicas[i];
-        text_add(plan->replicas, "%s%d", i == 0 ? "" : ",", (int)r->broker);
-        if (r->in_sync) {
-            text_add(plan->in_sync, "%s%d", plan->in_sync[0] == '\0' ? "" : ",", (int)r->broker);
-        }
+    bool same = a->row_count == b->row_count;
+    for (int i = 0; same && i < a->row_count; i++) {
+        const struct action_row *x = &a->rows[i];
+        const struct action_row *y = &b->rows[i];
+        same = strcmp(x->topic, y->topic) == 0 && x->partition == y->partition &&
+               x->before == y->before && x->after == y->after;
     }
-}
-
-static enum action_verdict judge(const struct model *m, const struct model_partition *p)
-{
-    if (p->replica_count == 0 || p->replicas[0].broker < 0) {
-        return ACTION_NO_REPLICA;
-    }
-    const struct model_broker *b = model_find_broker(m, p->replicas[0].broker);
-    if (model_leader_is_preferred(p)) {
-        return ACTION_LEADS_ALREADY;
-    }
-    if (b == NULL || !b->alive) {
-        return ACTION_BROKER_DOWN;
-    }
-    return p->replicas[0].in_sync ? ACTION_POSSIBLE : ACTION_NOT_IN_SYNC;
-}
-
-static void make_plan(struct action_plan *plan, const struct model *m,
-                      const struct model_partition *p)
-{
-    memset(plan, 0, sizeof *plan);
-    ASSERT(strlen(p->topic->name) < sizeof plan->topic);
-    text_safe(m->cluster_id == NULL ? "of no name" : m->cluster_id, plan->cluster);
-    snprintf(plan->topic, sizeof plan->topic, "%s", p->topic->name);
-    plan->topic_id = p->topic->id;
-    plan->partition = p->partition;
-    plan->leader_epoch = p->leader_epoch;
-    plan->verdict = judge(m, p);
-    plan->from = p->leader;
-    plan->to = plan->verdict == ACTION_NO_REPLICA ? MODEL_NO_BROKER : p->replicas[0].broker;
-    broker_text(m, plan->from, plan->from_text);
-    broker_text(m, plan->to, plan->to_text);
-    replica_texts(plan, p);
+    return same;
 }
 
 static bool same_plan(const struct action_plan *a, const struct action_plan *b)
 {
-    return strcmp(a->cluster, b->cluster) == 0 && strcmp(a->topic, b->topic) == 0 &&
-           uuid_equal(&a->topic_id, &b->topic_id) && a->partition == b->partition &&
-           a->leader_epoch == b->leader_epoch && a->from == b->from && a->to == b->to &&
-           strcmp(a->from_text, b->from_text) == 0 && strcmp(a->to_text, b->to_text) == 0 &&
-           strcmp(a->replicas, b->replicas) == 0 && strcmp(a->in_sync, b->in_sync) == 0 &&
-           a->verdict == b->verdict;
+    bool same = a->possible == b->possible && a->object_count == b->object_count &&
+                strcmp(a->title, b->title) == 0 && strcmp(a->premises, b->premises) == 0 &&
+                strcmp(a->verdict, b->verdict) == 0 && a->to == b->to;
+    for (int i = 0; same && i < a->object_count; i++) {
+        same = strcmp(a->objects[i].text, b->objects[i].text) == 0;
+    }
+    return same && same_rows(a, b);
 }
 
+/* With the cluster and where it is asked, which every preview names. */
+static bool make_plan(const struct action *a, struct action_plan *plan, const struct model *m,
+                      const struct action_plan *said, struct err_text *text)
+{
+    char safe[TEXT_MAX];
+    char where[TEXT_MAX];
+    memset(plan, 0, sizeof *plan);
+    text_add(action_add_object(plan, "cluster"), "%s, asked at %s",
+             m->cluster_id == NULL ? "of no name" : text_safe(m->cluster_id, safe),
+             text_safe(a->where, where));
+    return kind_of(a)->plan(plan, &a->wish, m, said, text);
+}
+
+/* Takes over what the plan holds. */
 static void open_preview(struct action *a, const struct action_plan *plan)
 {
+    arena_free(&a->plan.arena);
     a->state = ACTION_PREVIEW;
     a->plan = *plan;
     a->drawn = false;
     a->outdated = false;
+    a->row_top = 0;
+    a->rows_seen = 0;
 }
 
-enum err action_open(struct action *a, const struct model *m, const char *where, const char *topic,
-                     int32_t partition, struct err_text *text)
+enum err action_open(struct action *a, const struct model *m, const char *where,
+                     const struct action_wish *wish, struct err_text *text)
 {
+    struct action next = {.where = where, .wish = *wish};
     struct action_plan plan;
     if (a->state != ACTION_CLOSED) {
-        err_set(text, "the election of %s-%d is still under way", a->plan.topic,
-                (int)a->plan.partition);
+        err_set(text, "still under way: %s", a->plan.title);
         return ERR_BUSY;
     }
-    const struct model_partition *p = model_find_partition(m, topic, partition);
-    if (p == NULL) {
-        err_set(text, "the cluster no longer lists this partition");
+    if (!make_plan(&next, &plan, m, NULL, text)) {
+        arena_free(&plan.arena);
         return ERR_NOT_FOUND;
     }
-    if (strlen(topic) >= ACTION_TOPIC_BYTES) {
-        err_set(text, "this is no name that Kafka allows (more than 249 bytes)");
-        return ERR_INVALID;
-    }
-    memset(a, 0, sizeof *a);
-    a->where = where;
-    make_plan(&plan, m, p);
+    action_free(a);
+    *a = next;
     open_preview(a, &plan);
     return ERR_NONE;
+}
+
+void action_free(struct action *a)
+{
+    arena_free(&a->plan.arena);
+    memset(a, 0, sizeof *a);
 }
 
 bool action_is_open(const struct action *a)
@@ -128,8 +134,9 @@ bool action_is_open(const struct action *a)
 bool action_wants_snapshot(const struct action *a, int64_t now_ms)
 {
     if (a->state == ACTION_OUTCOME) {
-        return !a->leader_seen && now_ms - a->answered_ms < ACTION_WATCH_MS &&
-               (a->result == ACTION_DONE || a->result == ACTION_UNKNOWN);
+        return !a->seen && now_ms - a->answered_ms < ACTION_WATCH_MS &&
+               (a->result == ACTION_DONE || a->result == ACTION_PARTLY ||
+                a->result == ACTION_UNKNOWN);
     }
     return a->state == ACTION_CHECKING;
 }
@@ -143,9 +150,42 @@ static bool close_action(struct action *a)
     return false;
 }
 
+/* True when the key is one that shows other rows. */
+static bool scroll(struct action *a, int key)
+{
+    int page = a->rows_seen - a->row_top > 1 ? a->rows_seen - a->row_top : 1;
+    int top = a->row_top;
+    switch (key) {
+    case KEY_CODE_DOWN:
+        top++;
+        break;
+    case KEY_CODE_UP:
+        top--;
+        break;
+    case KEY_CODE_PAGE_DOWN:
+        top += page;
+        break;
+    case KEY_CODE_PAGE_UP:
+        top -= page;
+        break;
+    case KEY_CODE_HOME:
+        top = 0;
+        break;
+    default:
+        return false;
+    }
+    /* Not past what was seen: every row is to be on the screen once before `y` counts. */
+    top = top > a->rows_seen - 1 ? a->rows_seen - 1 : top;
+    a->row_top = top < 0 ? 0 : top;
+    return true;
+}
+
 static bool preview_key(struct action *a, int key, int64_t now_ms)
 {
-    if (key != 'y' || !a->drawn || a->plan.verdict != ACTION_POSSIBLE) {
+    if (a->plan.row_count > 0 && scroll(a, key)) {
+        return true;
+    }
+    if (key != 'y' || !a->drawn || !a->plan.possible || a->rows_seen < a->plan.row_count) {
         return close_action(a);
     }
     a->state = ACTION_CHECKING;
@@ -172,9 +212,12 @@ bool action_key(struct action *a, int key, int64_t now_ms)
     return close_action(a);
 }
 
-void action_drawn(struct action *a, bool whole)
+void action_drawn(struct action *a, bool whole, int rows)
 {
     a->drawn = whole;
+    int seen = a->row_top + rows;
+    bool follows = a->row_top <= a->rows_seen; /* nothing was left out before */
+    a->rows_seen = whole && follows && seen > a->rows_seen ? seen : a->rows_seen;
 }
 
 /* ---- outcomes --------------------------------------------------------------------------------
@@ -186,8 +229,8 @@ static void conclude(struct action *a, enum action_result result)
     a->result = result;
     a->headline[0] = '\0';
     a->advice[0] = '\0';
-    a->leader_now[0] = '\0';
-    a->leader_seen = false;
+    a->now[0] = '\0';
+    a->seen = false;
 }
 
 static void not_sent(struct action *a, const char *why, const char *advice)
@@ -198,28 +241,13 @@ static void not_sent(struct action *a, const char *why, const char *advice)
     text_add(a->advice, "%s", advice);
 }
 
-/* What to do about an error, in words. */
-static const char *advice_for(int16_t code)
+const char *action_common_advice(int16_t code)
 {
-    switch (code) {
-    case KAFKA_PREFERRED_LEADER_NOT_AVAILABLE:
-        return "The preferred leader is down or not in the ISR. Wait until the ISR names it, then "
-               "elect again.";
-    case KAFKA_ELECTION_NOT_NEEDED:
-        return "It led already when the request arrived: somebody, or the controller's own "
-               "balancing, was faster.";
-    case KAFKA_UNKNOWN_TOPIC_OR_PARTITION:
+    if (code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION) {
         return "The topic was deleted meanwhile.";
-    case KAFKA_CLUSTER_AUTHORIZATION_FAILED:
-    case KAFKA_TOPIC_AUTHORIZATION_FAILED:
-        return "To elect leaders this user needs the right ALTER on the cluster.";
-    case KAFKA_NOT_CONTROLLER:
-    case KAFKA_BROKER_NOT_AVAILABLE:
-        return "The quorum is choosing another controller. Try again in a few seconds.";
-    default:
-        return kafka_error_retriable(code) ? "Nothing was changed. Try again in a few seconds."
-                                           : "Nothing was changed.";
     }
+    return kafka_error_retriable(code) ? "Nothing was changed. Try again in a few seconds."
+                                       : "Nothing was changed.";
 }
 
 /* The request may have been carried out after the answer was given up. */
@@ -234,31 +262,30 @@ static void unknown(struct action *a, const char *why)
     char safe[TEXT_MAX];
     conclude(a, ACTION_UNKNOWN);
     text_add(a->headline, "Unknown outcome: %s", text_safe(why, safe));
-    text_add(
-        a->advice,
-        "The cluster may have elected broker %d or not, and nothing is sent again. What counts "
-        "is the leader that the cluster shows, below and in the row.",
-        (int)a->plan.to);
+    kind_of(a)->unknown(a, a->advice);
 }
 
-static void answered_code(struct action *a, int16_t code, const char *message)
+static void answered_code(struct action *a, const struct action_answer *answer)
 {
     char safe[TEXT_MAX];
     char why[TEXT_MAX] = "";
-    text_add(why, "%s", kafka_error_name(code));
-    if (message != NULL && message[0] != '\0') {
-        text_add(why, ": %s", text_safe(message, safe));
+    text_add(why, "%s", kafka_error_name(answer->code));
+    if (answer->message != NULL && answer->message[0] != '\0') {
+        text_add(why, ": %s", text_safe(answer->message, safe));
     }
-    if (code == KAFKA_NONE) {
+    if (answer->code == KAFKA_NONE) {
         conclude(a, ACTION_DONE);
-        text_add(a->headline, "Elected: broker %d leads %s-%d.", (int)a->plan.to,
-                 text_safe(a->plan.topic, safe), (int)a->plan.partition);
-    } else if (tells_nothing(code)) {
+        kind_of(a)->done(a, a->headline);
+    } else if (answer->done > 0) {
+        conclude(a, ACTION_PARTLY);
+        text_add(a->headline, "Only %d of %d done: %s", answer->done, a->plan.change_count, why);
+        text_add(a->advice, "The rest was not changed. Ask again for what is left.");
+    } else if (tells_nothing(answer->code)) {
         unknown(a, why);
     } else {
         conclude(a, ACTION_REFUSED);
-        text_add(a->headline, "Not elected: %s", why);
-        text_add(a->advice, "%s", advice_for(code));
+        text_add(a->headline, "%s: %s", kind_of(a)->failed, why);
+        text_add(a->advice, "%s", kind_of(a)->advice(answer->code));
     }
 }
 
@@ -270,11 +297,12 @@ void action_sent(struct action *a)
 
 bool action_answered(struct action *a, const struct action_answer *answer, int64_t now_ms)
 {
+    char advice[TEXT_MAX] = "";
     ASSERT(a->state == ACTION_UNDER_WAY);
     a->answered_ms = now_ms;
     switch (answer->error) {
     case ERR_NONE:
-        answered_code(a, answer->code, answer->message);
+        answered_code(a, answer);
         break;
     case ERR_REFUSED:
     case ERR_UNREACHABLE:
@@ -282,7 +310,8 @@ bool action_answered(struct action *a, const struct action_answer *answer, int64
         not_sent(a, answer->why, "The broker could not be reached. Nothing was changed.");
         break;
     case ERR_UNSUPPORTED:
-        not_sent(a, answer->why, "This broker does not serve ElectLeaders.");
+        text_add(advice, "This broker does not serve %s.", kind_of(a)->api);
+        not_sent(a, answer->why, advice);
         break;
     default:
         unknown(a, answer->why);
@@ -299,51 +328,46 @@ bool action_answered(struct action *a, const struct action_answer *answer, int64
 /* ---- snapshots -------------------------------------------------------------------------------
  */
 
-static void show_outcome(struct action *a, const struct model *m, const struct model_partition *p)
+static void check(struct action *a, const struct model *m, const struct action_plan *now)
 {
-    char number[TEXT_MAX];
-    char broker[TEXT_MAX];
-    if (m->parts[MODEL_CLUSTER].read_ms < a->answered_ms || p == NULL) {
-        return;
-    }
-    broker_text(m, p->leader, broker);
-    a->leader_now[0] = '\0';
-    text_add(a->leader_now, "%s, epoch %s", broker, text_number(p->leader_epoch, number));
-    a->leader_seen = p->leader == a->plan.to;
-}
-
-static void check(struct action *a, const struct action_plan *now)
-{
+    struct action_plan anew;
+    struct err_text why;
     if (same_plan(&a->plan, now)) {
         a->state = ACTION_READY;
-        return;
+    } else if (make_plan(a, &anew, m, NULL, &why)) {
+        open_preview(a, &anew);
+        a->anew = true;
     }
-    open_preview(a, now);
-    a->anew = true;
 }
 
 void action_show(struct action *a, const struct model *m)
 {
     struct action_plan now;
-    if (a->state == ACTION_CLOSED) {
+    struct err_text gone;
+    char why[TEXT_MAX] = "";
+    if (a->state == ACTION_OUTCOME) {
+        if (kind_of(a)->fresh(&a->wish, m, a->answered_ms, why)) {
+            a->now[0] = '\0';
+            a->seen = kind_of(a)->look(a, m, a->now);
+        }
         return;
     }
-    const struct model_partition *p = model_find_partition(m, a->plan.topic, a->plan.partition);
-    if (p != NULL) {
-        make_plan(&now, m, p);
+    if (a->state != ACTION_PREVIEW && a->state != ACTION_CHECKING) {
+        return;
     }
-    bool fresh = m->parts[MODEL_CLUSTER].state == MODEL_READ &&
-                 m->parts[MODEL_CLUSTER].read_ms >= a->agreed_ms;
+    bool there = make_plan(a, &now, m, &a->plan, &gone);
     if (a->state == ACTION_PREVIEW) {
-        a->outdated = p == NULL || !same_plan(&a->plan, &now);
-    } else if (a->state == ACTION_CHECKING && fresh && p == NULL) {
-        not_sent(a, "the cluster no longer lists this partition",
-                 "The topic was deleted meanwhile.");
-    } else if (a->state == ACTION_CHECKING && fresh) {
-        check(a, &now);
-    } else if (a->state == ACTION_OUTCOME) {
-        show_outcome(a, m, p);
+        a->outdated = !there || !same_plan(&a->plan, &now);
+    } else if (!kind_of(a)->fresh(&a->wish, m, a->agreed_ms, why)) {
+        if (why[0] != '\0') {
+            action_trouble(a, why);
+        }
+    } else if (!there) {
+        not_sent(a, gone.text, "It is gone. Nothing was changed.");
+    } else {
+        check(a, m, &now);
     }
+    arena_free(&now.arena);
 }
 
 void action_trouble(struct action *a, const char *why)
@@ -359,6 +383,7 @@ void action_trouble(struct action *a, const char *why)
 struct lines {
     struct action_line *at;
     int count;
+    int rows_at;
 };
 
 static char *add_line(struct lines *l, const char *label, enum style style)
@@ -371,107 +396,75 @@ static char *add_line(struct lines *l, const char *label, enum style style)
     return line->text;
 }
 
-static void add_objects(struct lines *l, const struct action_plan *plan, const char *where)
+static void add_objects(struct lines *l, const struct action_plan *plan)
 {
-    char safe[TEXT_MAX];
-    char number[TEXT_MAX];
-    text_add(add_line(l, "cluster", STYLE_NORMAL), "%s, asked at %s", plan->cluster,
-             text_safe(where, safe));
-    text_add(add_line(l, "partition", STYLE_NORMAL), "%s-%d, epoch %s, replicas %s, ISR %s",
-             text_safe(plan->topic, safe), (int)plan->partition,
-             text_number(plan->leader_epoch, number), plan->replicas,
-             plan->in_sync[0] == '\0' ? "empty" : plan->in_sync);
-    text_add(add_line(l, "from", STYLE_NORMAL), "%s%s", plan->from_text,
-             plan->from == MODEL_NO_BROKER ? "" : ", the leader now");
-    text_add(add_line(l, "to", STYLE_NORMAL), "%s%s",
-             plan->verdict == ACTION_NO_REPLICA ? "nobody" : plan->to_text,
-             plan->verdict == ACTION_NO_REPLICA ? "" : ", the preferred leader (first replica)");
-}
-
-static void add_verdict(struct lines *l, const struct action_plan *plan)
-{
-    int to = (int)plan->to;
-    switch (plan->verdict) {
-    case ACTION_POSSIBLE:
-        break;
-    case ACTION_LEADS_ALREADY:
-        text_add(add_line(l, "", STYLE_WARNING),
-                 "Nothing to do: broker %d is the preferred leader and leads already.", to);
-        break;
-    case ACTION_NOT_IN_SYNC:
-        text_add(add_line(l, "", STYLE_WARNING),
-                 "It cannot be elected: broker %d is not in the ISR. Wait until the ISR names it; "
-                 "the follower lag shows how far it has to go.",
-                 to);
-        break;
-    case ACTION_BROKER_DOWN:
-        text_add(add_line(l, "", STYLE_WARNING),
-                 "It cannot be elected: broker %d is down. Once it runs again and the ISR names "
-                 "it, elect again.",
-                 to);
-        break;
-    case ACTION_NO_REPLICA:
-        text_add(add_line(l, "", STYLE_WARNING),
-                 "It cannot be elected: the cluster names no replica of this partition.");
-        break;
+    for (int i = 0; i < plan->object_count; i++) {
+        ASSERT(l->count < ACTION_MAX_LINES);
+        l->at[l->count++] = plan->objects[i];
     }
 }
 
 static void add_preview(struct lines *l, const struct action *a)
 {
+    bool unseen = a->rows_seen < a->plan.row_count;
     if (a->anew) {
         text_add(add_line(l, "", STYLE_WARNING),
                  "It changed after you were asked. Nothing was sent; this is how it stands now.");
     }
-    add_objects(l, &a->plan, a->where);
-    add_verdict(l, &a->plan);
+    add_objects(l, &a->plan);
+    l->rows_at = l->count;
+    if (a->plan.verdict[0] != '\0') {
+        text_add(add_line(l, "", STYLE_WARNING), "%s", a->plan.verdict);
+    }
     if (a->outdated) {
         text_add(add_line(l, "", STYLE_WARNING), "The cluster has changed since this was shown.%s",
-                 a->plan.verdict == ACTION_POSSIBLE ? " y shows it anew before anything is sent."
-                                                    : " Close it, and ask again.");
+                 a->plan.possible ? " y shows it anew before anything is sent."
+                                  : " Close it, and ask again.");
     }
     char *last = add_line(l, "", STYLE_KEY);
-    if (a->plan.verdict == ACTION_POSSIBLE) {
-        text_add(last, "y elects. Every other key, Enter and n too, changes nothing and closes.");
-    } else {
+    if (!a->plan.possible) {
         text_add(last, "Any key closes. Nothing will be changed.");
+    } else if (unseen) {
+        text_add(last, "PgDn shows more; y counts when all was seen. Any other key closes.");
+    } else {
+        text_add(last, "%s Every other key, Enter and n too, changes nothing and closes.",
+                 kind_of(a)->agree);
     }
 }
 
 static void add_outcome(struct lines *l, const struct action *a)
 {
-    enum style style = a->result == ACTION_DONE ? STYLE_GOOD : STYLE_WARNING;
-    text_add(add_line(l, "", style), "%s", a->headline);
+    bool watched = a->result != ACTION_REFUSED && a->result != ACTION_NOT_SENT;
+    text_add(add_line(l, "", a->result == ACTION_DONE ? STYLE_GOOD : STYLE_WARNING), "%s",
+             a->headline);
     if (a->advice[0] != '\0') {
         text_add(add_line(l, "", STYLE_NORMAL), "%s", a->advice);
     }
-    if (a->result == ACTION_DONE || a->result == ACTION_UNKNOWN) {
-        text_add(add_line(l, "leader", STYLE_NORMAL), "%s",
-                 a->leader_now[0] == '\0' ? "asking the cluster" : a->leader_now);
+    if (watched) {
+        text_add(add_line(l, kind_of(a)->watch, STYLE_NORMAL), "%s",
+                 a->now[0] == '\0' ? "asking the cluster" : a->now);
     }
     text_add(add_line(l, "", STYLE_KEY), "Any key closes.");
 }
 
-int action_lines(const struct action *a, struct action_line lines[ACTION_MAX_LINES])
+int action_lines(const struct action *a, struct action_line lines[ACTION_MAX_LINES], int *rows_at)
 {
-    struct lines l = {lines, 0};
-    char safe[TEXT_MAX];
+    struct lines l = {.at = lines};
     ASSERT(a->state != ACTION_CLOSED);
-    text_add(add_line(&l, "", STYLE_TITLE), "Elect the preferred leader of %s-%d",
-             text_safe(a->plan.topic, safe), (int)a->plan.partition);
+    text_add(add_line(&l, "", STYLE_TITLE), "%s", a->plan.title);
     switch (a->state) {
     case ACTION_PREVIEW:
         add_preview(&l, a);
         break;
     case ACTION_CHECKING:
-        add_objects(&l, &a->plan, a->where);
+        add_objects(&l, &a->plan);
         text_add(add_line(&l, "", STYLE_WARNING),
                  "Reading the cluster once more before it is sent.");
         text_add(add_line(&l, "", STYLE_KEY), "Any key calls it off.");
         break;
     case ACTION_READY:
     case ACTION_UNDER_WAY:
-        add_objects(&l, &a->plan, a->where);
+        add_objects(&l, &a->plan);
         text_add(add_line(&l, "", STYLE_WARNING), "Sent. Waiting for the cluster's answer.");
         text_add(add_line(&l, "", STYLE_KEY), "Esc goes on meanwhile; it cannot be called back.");
         break;
@@ -481,5 +474,32 @@ int action_lines(const struct action *a, struct action_line lines[ACTION_MAX_LIN
     case ACTION_CLOSED:
         break;
     }
+    *rows_at = l.rows_at;
     return l.count;
+}
+
+int action_row_count(const struct action *a)
+{
+    return a->state == ACTION_PREVIEW ? a->plan.row_count : 0;
+}
+
+char *action_row_text(const struct action *a, int row, char out[TEXT_MAX])
+{
+    char safe[TEXT_MAX];
+    char before[TEXT_MAX];
+    char after[TEXT_MAX];
+    ASSERT(row >= 0 && row < a->plan.row_count);
+    const struct action_row *r = &a->plan.rows[row];
+    out[0] = '\0';
+    text_add(out, "%s-%d  %s", text_safe(r->topic, safe), (int)r->partition,
+             text_number(r->before, before));
+    if (r->before == r->after) {
+        text_add(out, ", as it is");
+    } else {
+        text_add(out, " then %s", text_number(r->after, after));
+    }
+    if (model_known(r->end) && model_known(r->after)) {
+        text_add(out, ", lag then %lld", (long long)(r->end > r->after ? r->end - r->after : 0));
+    }
+    return out;
 }

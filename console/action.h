@@ -1,4 +1,5 @@
-/* action: the change an operator makes from the console: elect a partition's preferred leader.
+/* action: the changes an operator makes from the console: elect a partition's preferred leader,
+ * reset the offsets that a consumer group has committed.
  *
  * A state machine without terminal, loop or network: keys, snapshots and the cluster's answer in;
  * words to show, and at one point the order to send, out. Times are wall times, handed in.
@@ -7,7 +8,8 @@
  * `y` the cluster is read again; only if every word of the preview still holds is the request sent.
  * If not, nothing is sent and the new preview is shown. `y` counts only when the preview is on the
  * screen as a whole (action_drawn), so that keys typed ahead, or text pasted by mistake, cannot
- * agree to what nobody has read. No other key agrees to anything.
+ * agree to what nobody has read: of many rows the last one must have been on the screen too. No
+ * other key agrees to anything.
  *
  * The cluster is told once. When it is not known whether it obeyed, that is said, and nothing is
  * repeated. */
@@ -17,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/arena.h"
 #include "common/base/err.h"
 #include "console/model.h"
 #include "console/text.h"
@@ -24,9 +27,33 @@
 
 enum {
     ACTION_TOPIC_BYTES = 250, /* Kafka's longest name is 249 */
-    ACTION_MAX_LINES = 10,
+    ACTION_GROUP_BYTES = 512,
+    ACTION_MAX_LINES = 12,
+    ACTION_MAX_OBJECTS = 5,
     ACTION_WATCH_MS = 10000 /* for so long after the answer the new leader is looked for */
 };
+
+enum action_id { ACTION_ELECT, ACTION_RESET };
+
+enum action_to { ACTION_TO_EARLIEST, ACTION_TO_LATEST, ACTION_TO_OFFSET, ACTION_TO_SHIFT };
+
+/* What was asked for. */
+struct action_wish {
+    enum action_id id;
+    char topic[ACTION_TOPIC_BYTES]; /* of a reset: "" = every topic with a commit */
+    int32_t partition;              /* of a reset: -1 = every partition of the topic */
+    char group[ACTION_GROUP_BYTES]; /* of a reset */
+    enum action_to to;
+    int64_t offset; /* to it, or by so much */
+};
+
+/* ERR_INVALID with text when a name is longer than Kafka allows. */
+enum err action_wish_elect(struct action_wish *w, const char *topic, int32_t partition,
+                           struct err_text *text);
+/* `words`: earliest | latest | OFFSET | +N | -N, then TOPIC or TOPIC:PARTITION if not everything is
+ * meant. ERR_INVALID with text. */
+enum err action_wish_reset(struct action_wish *w, const char *group, const char *words,
+                           struct err_text *text);
 
 enum action_state {
     ACTION_CLOSED,
@@ -37,41 +64,48 @@ enum action_state {
     ACTION_OUTCOME
 };
 
-/* What the cluster will make of it, foretold from a snapshot. */
-enum action_verdict {
-    ACTION_POSSIBLE,
-    ACTION_LEADS_ALREADY,
-    ACTION_NOT_IN_SYNC,
-    ACTION_BROKER_DOWN, /* fenced, or not in the cluster */
-    ACTION_NO_REPLICA   /* the cluster names none */
+struct action_line {
+    const char *label; /* "" when it has none */
+    char text[TEXT_MAX];
+    enum style style;
 };
 
-/* What the preview says. */
-struct action_plan {
-    char cluster[TEXT_MAX];
-    char topic[ACTION_TOPIC_BYTES];
-    struct uuid topic_id;
+/* One of the things that a reset changes. */
+struct action_row {
+    const char *topic; /* as long as the plan */
     int32_t partition;
-    int64_t leader_epoch;
-    int32_t from; /* MODEL_NO_BROKER: the partition is offline */
-    int32_t to;
-    char from_text[TEXT_MAX]; /* "3@host:9092" */
-    char to_text[TEXT_MAX];
-    char replicas[TEXT_MAX];
-    char in_sync[TEXT_MAX];
-    enum action_verdict verdict;
+    int64_t before; /* committed */
+    int64_t after;
+    int64_t end; /* of the partition, to tell the lag */
+};
+
+/* What the preview says; what is compared before anything is sent. */
+struct action_plan {
+    bool possible;
+    char title[TEXT_MAX];
+    struct action_line objects[ACTION_MAX_OBJECTS];
+    int object_count;
+    char premises[TEXT_MAX]; /* compared, not shown */
+    char verdict[TEXT_MAX];  /* why it is not possible, or what to know; "" */
+    int32_t to;              /* the broker to be elected */
+    struct action_row *rows; /* the plan's own */
+    int row_count;
+    int change_count; /* of the rows; those with before == after are not sent */
+    struct arena arena;
 };
 
 /* What became of the request. */
 struct action_answer {
     enum err error;      /* ERR_NONE: the cluster answered, and `code` is its word */
     const char *why;     /* of `error`; reads on its own */
-    int16_t code;        /* Kafka's, of the whole request or of the partition */
+    int16_t code;        /* Kafka's, of the whole request or of the first part that failed */
     const char *message; /* the cluster's own words, or NULL */
+    int done;            /* parts of the request that were carried out though `code` is an error */
 };
 
 enum action_result {
     ACTION_DONE,
+    ACTION_PARTLY,
     ACTION_REFUSED,  /* the cluster said no: nothing changed */
     ACTION_NOT_SENT, /* it never left: nothing changed */
     ACTION_UNKNOWN   /* it left, and no answer came that tells */
@@ -80,8 +114,11 @@ enum action_result {
 struct action {
     enum action_state state;
     const char *where; /* the addresses the console was started with; borrowed */
+    struct action_wish wish;
     struct action_plan plan;
     bool drawn;        /* the preview is on the screen */
+    int row_top;       /* the first row on the screen */
+    int rows_seen;     /* how many of the rows have been on the screen, from the first on */
     bool outdated;     /* the newest snapshot contradicts the preview */
     bool anew;         /* the preview replaced one that no longer held */
     bool hidden;       /* the user went on while it is under way */
@@ -90,22 +127,25 @@ struct action {
     enum action_result result;
     char headline[TEXT_MAX]; /* of the outcome */
     char advice[TEXT_MAX];
-    char leader_now[TEXT_MAX]; /* as read after the answer; "" = not read yet */
-    bool leader_seen;          /* ... and it is the one that was asked for */
+    char now[TEXT_MAX]; /* how it stands, as read after the answer; "" = not read yet */
+    bool seen;          /* ... and it is what was asked for */
 };
 
-/* Opens the preview for a partition of the snapshot. ERR_BUSY, ERR_INVALID, ERR_NOT_FOUND with
- * text, and nothing is opened. */
-enum err action_open(struct action *a, const struct model *m, const char *where, const char *topic,
-                     int32_t partition, struct err_text *text);
+/* Opens the preview of what is wished, from the snapshot. ERR_BUSY, ERR_NOT_FOUND with text, and
+ * nothing is opened. `a` is zero-initialised before the first. */
+enum err action_open(struct action *a, const struct model *m, const char *where,
+                     const struct action_wish *wish, struct err_text *text);
+/* Releases what a plan holds, whatever the state. */
+void action_free(struct action *a);
 /* Every key goes here while this is true. */
 bool action_is_open(const struct action *a);
 /* A snapshot is wanted soon: to check the preview, or to see what the outcome changed. */
 bool action_wants_snapshot(const struct action *a, int64_t now_ms);
 /* False: it has closed itself. */
 bool action_key(struct action *a, int key, int64_t now_ms);
-/* The lines of action_lines are on the screen, or there was no room for all of them. */
-void action_drawn(struct action *a, bool whole);
+/* The lines of action_lines are on the screen, and `rows` of its rows from row_top on; or there was
+ * no room for all of the lines (`whole` is false). */
+void action_drawn(struct action *a, bool whole, int rows);
 /* The newest snapshot. */
 void action_show(struct action *a, const struct model *m);
 /* The cluster cannot be asked at present; `why` is not "". */
@@ -115,12 +155,12 @@ void action_sent(struct action *a); /* from ACTION_READY */
  * elsewhere. */
 bool action_answered(struct action *a, const struct action_answer *answer, int64_t now_ms);
 
-struct action_line {
-    const char *label; /* "" when it has none */
-    char text[TEXT_MAX];
-    enum style style;
-};
-/* What to show, in order: a title first. Returns how many. Texts are safe (text.h). */
-int action_lines(const struct action *a, struct action_line lines[ACTION_MAX_LINES]);
+/* What to show, in order: a title first. Returns how many; the rows belong after the first
+ * `*rows_at` of them. Texts are safe (text.h). */
+int action_lines(const struct action *a, struct action_line lines[ACTION_MAX_LINES], int *rows_at);
+/* How many rows there are to be shown now. */
+int action_row_count(const struct action *a);
+/* One of them, in words. */
+char *action_row_text(const struct action *a, int row, char out[TEXT_MAX]);
 
 #endif

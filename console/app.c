@@ -16,6 +16,7 @@
 #include "console/asker.h"
 #include "console/elect.h"
 #include "console/poll.h"
+#include "console/reset.h"
 #include "console/screen.h"
 #include "console/ui.h"
 
@@ -34,6 +35,7 @@ struct app {
     struct asker *ask;  /* of the action. A broker answers a connection's requests in order: what
                            takes long must not make the samples old */
     struct elect elect; /* what is under way */
+    struct reset reset;
     bool dirty;
     bool leaving;
     int status;
@@ -88,7 +90,7 @@ static void tell_want(struct app *app)
     poll_set_want(app->poll, &want);
 }
 
-static void on_elected(void *ctx, const struct action_answer *answer)
+static void on_answer(void *ctx, const struct action_answer *answer)
 {
     struct app *app = ctx;
     app->ui.now_ms = wall_ms();
@@ -96,14 +98,26 @@ static void on_elected(void *ctx, const struct action_answer *answer)
     follow_ui(app);
 }
 
+static void send_action(struct app *app)
+{
+    const struct action *a = &app->ui.action;
+    switch (a->wish.id) {
+    case ACTION_ELECT:
+        elect_send(&app->elect, app->ask, a->wish.topic, a->wish.partition, on_answer, app);
+        break;
+    case ACTION_RESET:
+        reset_send(&app->reset, app->ask, a->wish.group, &a->plan, on_answer, app);
+        break;
+    }
+    action_sent(&app->ui.action);
+}
+
 static void follow_ui(struct app *app)
 {
     app->dirty = true;
     tell_want(app);
     if (app->ui.action.state == ACTION_READY) {
-        const struct action_plan *plan = &app->ui.action.plan;
-        elect_send(&app->elect, app->ask, plan->topic, plan->partition, on_elected, app);
-        action_sent(&app->ui.action);
+        send_action(app);
     }
     poll_set_interval(app->poll, app->ui.interval_ms);
     poll_set_paused(app->poll, app->ui.paused);
@@ -265,6 +279,7 @@ int app_run(const struct options *o)
     }
     poll_free(app.poll);
     asker_free(app.ask);
+    reset_free(&app.reset);
     uv_walk(&app.loop, close_handle, NULL);
     uv_run(&app.loop, UV_RUN_DEFAULT);
     uv_loop_close(&app.loop);

@@ -84,14 +84,15 @@ static void draw_message(const struct ui *ui, struct screen *s, int row)
 
 static void draw_hints(const struct ui *ui, struct screen *s, int row)
 {
-    bool elects = ui_view(ui)->ops->elects;
+    const struct view_ops *ops = ui_view(ui)->ops;
     int count = 0;
     const struct key_binding *table = keys_table(&count);
     int at = 0;
     for (int hint = 1; hint <= count; hint++) {
         for (int i = 0; i < count; i++) {
             char name[16];
-            if (table[i].hint != hint || (table[i].request == REQUEST_ELECT && !elects)) {
+            if (table[i].hint != hint || (table[i].request == REQUEST_ELECT && !ops->elects) ||
+                (table[i].request == REQUEST_RESET && !ops->resets)) {
                 continue;
             }
             keys_name(table[i].keys[0], name);
@@ -107,30 +108,72 @@ static void draw_hints(const struct ui *ui, struct screen *s, int row)
 /* ---- the action's panel, below the table -----------------------------------------------------
  */
 
-enum { LABEL_CELLS = 11 };
+enum { LABEL_CELLS = 11, LEAST_CHANGES = 3 };
 
-/* Draws from `row` on, or only counts when `s` is NULL. Returns the rows it takes. */
-static int panel_rows(const struct action *a, struct screen *s, int row, int columns)
+/* Where the panel is being drawn; `s` is NULL while its rows are only counted. */
+struct panel {
+    struct screen *s;
+    int row;
+    int columns;
+};
+
+static void panel_text(struct panel *p, const char *label, const char *text, enum style style)
+{
+    char part[TEXT_MAX];
+    int indent = label[0] == '\0' ? 0 : LABEL_CELLS;
+    if (p->s != NULL) {
+        screen_put(p->s, p->row, 0, STYLE_DIM, label);
+    }
+    for (size_t size = 0; (size = text_line(text, p->columns - indent)) > 0; text += size) {
+        snprintf(part, sizeof part, "%.*s", (int)size, text);
+        if (p->s != NULL) {
+            screen_put(p->s, p->row, indent, style, part);
+        }
+        p->row++;
+    }
+}
+
+/* `room` rows of what changes, a line each. */
+static void panel_changes(struct panel *p, const struct action *a, int room)
+{
+    char text[TEXT_MAX];
+    char fitted[TEXT_MAX];
+    int count = action_row_count(a);
+    for (int i = 0; i < room; i++) {
+        int row = a->row_top + i;
+        if (p->s != NULL && row < count) {
+            action_row_text(a, row, text);
+            screen_put(p->s, p->row, 2, STYLE_NORMAL,
+                       text_fit(text, p->columns - 2, TEXT_LEFT, fitted));
+        }
+        p->row++;
+    }
+    if (room < count) {
+        text[0] = '\0';
+        text_add(text, "rows %d to %d of %d; Down, Up, PgDn, PgUp", a->row_top + 1,
+                 a->row_top + room < count ? a->row_top + room : count, count);
+        panel_text(p, "", text, STYLE_DIM);
+    }
+}
+
+static void panel_lines(struct panel *p, const struct action *a, int room)
 {
     struct action_line lines[ACTION_MAX_LINES];
-    char part[TEXT_MAX];
-    int count = action_lines(a, lines);
-    int at = row;
+    int rows_at = 0;
+    int count = action_lines(a, lines, &rows_at);
     for (int i = 0; i < count; i++) {
-        int indent = lines[i].label[0] == '\0' ? 0 : LABEL_CELLS;
-        const char *text = lines[i].text;
-        if (s != NULL) {
-            screen_put(s, at, 0, STYLE_DIM, lines[i].label);
+        if (i == rows_at) {
+            panel_changes(p, a, room);
         }
-        for (size_t size = 0; (size = text_line(text, columns - indent)) > 0; text += size) {
-            snprintf(part, sizeof part, "%.*s", (int)size, text);
-            if (s != NULL) {
-                screen_put(s, at, indent, lines[i].style, part);
-            }
-            at++;
-        }
+        panel_text(p, lines[i].label, lines[i].text, lines[i].style);
     }
-    return at - row;
+}
+
+static int panel_height(const struct action *a, int columns, int room)
+{
+    struct panel p = {NULL, 0, columns};
+    panel_lines(&p, a, room);
+    return p.row;
 }
 
 /* Returns the first row that it takes; the rest of the screen is its own. */
@@ -138,19 +181,24 @@ static int draw_panel(struct ui *ui, struct screen *s, int top)
 {
     int rows = screen_rows(s);
     int columns = screen_columns(s);
-    int need = panel_rows(&ui->action, NULL, 0, columns);
-    int at = rows - need;
-    if (at - 1 < top) { /* what cannot be read whole cannot be agreed to */
+    int room = action_row_count(&ui->action);
+    int least = room < LEAST_CHANGES ? room : LEAST_CHANGES;
+    int need = panel_height(&ui->action, columns, room);
+    while (rows - need - 1 < top && room > least) {
+        need = panel_height(&ui->action, columns, --room);
+    }
+    if (rows - need - 1 < top) { /* what cannot be read whole cannot be agreed to */
         screen_put(s, rows - 2, 0, STYLE_WARNING, "What will be done does not fit in this window.");
         screen_put(s, rows - 1, 0, STYLE_WARNING, "Enlarge it, or Esc.");
-        action_drawn(&ui->action, false);
+        action_drawn(&ui->action, false, 0);
         return rows - 2;
     }
+    action_drawn(&ui->action, true, room);
+    int at = rows - panel_height(&ui->action, columns, room); /* its last words may be others now */
     for (int i = 0; i < columns; i++) {
         screen_put(s, at - 1, i, STYLE_DIM, glyph(GLYPH_BAR));
     }
-    panel_rows(&ui->action, s, at, columns);
-    action_drawn(&ui->action, true);
+    panel_lines(&(struct panel){s, at, columns}, &ui->action, room);
     return at - 1;
 }
 
@@ -190,7 +238,7 @@ void ui_draw(struct ui *ui, struct screen *s, int64_t now_ms)
     }
     if (rows < UI_MIN_ROWS || screen_columns(s) < UI_MIN_COLUMNS) {
         draw_too_small(s);
-        action_drawn(&ui->action, false);
+        action_drawn(&ui->action, false, 0);
         screen_end(s);
         return;
     }

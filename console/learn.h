@@ -61,8 +61,8 @@ void learn_groups(struct model *draft, struct learn_listing *l,
 void learn_listing_free(struct learn_listing *l);
 
 /* DescribeGroups and OffsetFetch (v8 and later). */
-void learn_members(struct model *draft, const struct describe_groups_response *r);
-void learn_committed(struct model *draft, const struct offset_fetch_response *r);
+void learn_members(struct model *draft, const struct describe_groups_response *r, int64_t now_ms);
+void learn_committed(struct model *draft, const struct offset_fetch_response *r, int64_t now_ms);
 /* The coordinator did not answer for this group. */
 void learn_group_failed(struct model *draft, const char *group, const char *why);
 

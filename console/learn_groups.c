@@ -202,7 +202,7 @@ static void read_members(struct model *draft, struct model_group *g,
     }
 }
 
-void learn_members(struct model *draft, const struct describe_groups_response *r)
+void learn_members(struct model *draft, const struct describe_groups_response *r, int64_t now_ms)
 {
     for (int32_t i = 0; i < r->groups.count; i++) {
         const struct describe_groups_response_group *from = &r->groups.items[i];
@@ -220,6 +220,7 @@ void learn_members(struct model *draft, const struct describe_groups_response *r
         g->state = text_of(draft, from->group_state);
         g->protocol = text_of(draft, from->protocol_data);
         g->members_state = MODEL_READ;
+        g->members_read_ms = now_ms;
         g->error = NULL;
         read_members(draft, g, from);
         join(draft, g);
@@ -271,7 +272,7 @@ static void read_committed(struct model *draft, struct model_group *g,
     }
 }
 
-void learn_committed(struct model *draft, const struct offset_fetch_response *r)
+void learn_committed(struct model *draft, const struct offset_fetch_response *r, int64_t now_ms)
 {
     for (int32_t i = 0; i < r->groups.count; i++) {
         const struct offset_fetch_response_group *from = &r->groups.items[i];
@@ -285,6 +286,7 @@ void learn_committed(struct model *draft, const struct offset_fetch_response *r)
             set_error(draft, g, "OffsetFetch", from->error_code);
         } else {
             g->offsets_state = MODEL_READ;
+            g->offsets_read_ms = now_ms;
             read_committed(draft, g, from);
         }
         join(draft, g);

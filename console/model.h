@@ -132,6 +132,8 @@ struct model_group {
     int32_t coordinator;
     enum model_state members_state;
     enum model_state offsets_state;
+    int64_t members_read_ms; /* wall time of the last good answer; 0 = never */
+    int64_t offsets_read_ms;
     const char *error; /* why members or offsets are missing */
     struct model_member *members;
     int member_count;

@@ -278,13 +278,13 @@ static bool has_listed(void *ctx, int32_t broker)
 
 static void got_members(struct call *c, const void *response)
 {
-    learn_members(c->poll->draft, response);
+    learn_members(c->poll->draft, response, poll_wall_ms());
     learn_part(c->poll->draft, MODEL_MEMBERS, "DescribeGroups", KAFKA_NONE, poll_wall_ms());
 }
 
 static void got_committed(struct call *c, const void *response)
 {
-    learn_committed(c->poll->draft, response);
+    learn_committed(c->poll->draft, response, poll_wall_ms());
 }
 
 /* NULL-terminated copies in the call's arena. */
@@ -364,7 +364,8 @@ static void ask_groups(struct poll *p)
     }
 }
 
-/* The ends of what the wanted groups have committed, each partition once. */
+/* The ends of what the wanted groups have committed, each partition once; and where the logs begin,
+ * which is the earliest that a group can be set back to. */
 static void ask_group_ends(struct poll *p)
 {
     struct poll_name *names = NULL;
@@ -392,6 +393,7 @@ static void ask_group_ends(struct poll *p)
             batch_add(&b, part->leader, part->topic->name, part->partition);
         }
     }
+    ask_offsets(p, &b, LEARN_LOG_START);
     ask_offsets(p, &b, LEARN_HIGH_WATERMARK);
     batch_free(&b);
     for (size_t i = 0; i < count; i++) {

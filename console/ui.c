@@ -11,8 +11,8 @@
 /* What `:` knows besides the screens. The screens' names come first, in the order of enum view_id.
  */
 static const char *const words[] = {
-    "overview",  "brokers",  "topics", "partitions", "groups", "quorum", "help",
-    "interval ", "internal", "pause",  "refresh",    "quit",   NULL,
+    "overview",  "brokers",  "topics", "partitions", "groups", "quorum",         "help",
+    "interval ", "internal", "pause",  "refresh",    "quit",   "reset-offsets ", NULL,
 };
 
 void ui_init(struct ui *ui, const char *where, int interval_ms)
@@ -31,6 +31,7 @@ void ui_free(struct ui *ui)
         view_free(ui->stack[i]);
     }
     model_unref(ui->model);
+    action_free(&ui->action);
     memset(ui, 0, sizeof *ui);
 }
 
@@ -158,6 +159,66 @@ static void set_interval(struct ui *ui, int64_t interval_ms)
     ui_say(ui, STYLE_NORMAL, "asking every %g s", ui->interval_ms / 1000.0);
 }
 
+/* ---- changes ----------------------------------------------------------------------------------
+ */
+
+static void open_action(struct ui *ui, const struct action_wish *wish)
+{
+    struct err_text why;
+    if (action_open(&ui->action, ui->model, ui->where, wish, &why) != ERR_NONE) {
+        ui_say(ui, STYLE_WARNING, "%s", why.text);
+    }
+}
+
+static void elect(struct ui *ui)
+{
+    const struct view *v = ui_view(ui);
+    const struct row *row = table_selected(&v->table);
+    struct action_wish wish;
+    struct err_text why;
+    if (!v->ops->elects || row == NULL || ui->model == NULL) {
+        ui_say(ui, STYLE_NORMAL, "leaders are elected on the screen partitions (4), one by one");
+    } else if (action_wish_elect(&wish, row->id.name, (int32_t)row->id.number, &why)) {
+        ui_say(ui, STYLE_WARNING, "%s", why.text);
+    } else {
+        open_action(ui, &wish);
+    }
+}
+
+/* The group that the screen is about, or that the cursor is on; NULL when there is none. */
+static const char *group_meant(const struct ui *ui)
+{
+    const struct view *v = ui_view(ui);
+    const struct row *row = table_selected(&v->table);
+    if (!v->ops->resets || ui->model == NULL) {
+        return NULL;
+    }
+    return v->scope.group != NULL ? v->scope.group : row == NULL ? NULL : row->id.name;
+}
+
+static void reset_offsets(struct ui *ui, const char *words_after)
+{
+    const char *group = group_meant(ui);
+    struct action_wish wish;
+    struct err_text why;
+    if (group == NULL) {
+        ui_say(ui, STYLE_NORMAL, "offsets are reset on the screen groups (5), or of one group");
+    } else if (action_wish_reset(&wish, group, words_after, &why)) {
+        ui_say(ui, STYLE_WARNING, "%s", why.text);
+    } else {
+        open_action(ui, &wish);
+    }
+}
+
+static void ask_reset(struct ui *ui)
+{
+    if (group_meant(ui) == NULL) {
+        reset_offsets(ui, "");
+    } else {
+        prompt_open(&ui->prompt, ':', "reset-offsets ", words);
+    }
+}
+
 /* ---- commands ---------------------------------------------------------------------------------
  */
 
@@ -186,6 +247,8 @@ static void run_command(struct ui *ui, const char *text)
         ui->quit = true;
     } else if (strcmp(word, "help") == 0) {
         push_named(ui, VIEW_HELP);
+    } else if (strcmp(word, "reset-offsets") == 0) {
+        reset_offsets(ui, rest);
     } else if (strcmp(word, "internal") == 0) {
         toggle_internal(ui);
     } else if (strcmp(word, "pause") == 0) {
@@ -255,19 +318,6 @@ static void sort_message(struct ui *ui)
            t->sort_column >= 0 && t->sort_descending ? ", largest first" : "");
 }
 
-static void elect(struct ui *ui)
-{
-    const struct view *v = ui_view(ui);
-    const struct row *row = table_selected(&v->table);
-    struct err_text why;
-    if (!v->ops->elects || row == NULL || ui->model == NULL) {
-        ui_say(ui, STYLE_NORMAL, "leaders are elected on the screen partitions (4), one by one");
-    } else if (action_open(&ui->action, ui->model, ui->where, row->id.name, (int32_t)row->id.number,
-                           &why) != ERR_NONE) {
-        ui_say(ui, STYLE_WARNING, "%s", why.text);
-    }
-}
-
 static void action_input(struct ui *ui, int key)
 {
     bool changes_nothing = ui->action.state <= ACTION_CHECKING;
@@ -312,6 +362,9 @@ static void act(struct ui *ui, enum request request)
         break;
     case REQUEST_ELECT:
         elect(ui);
+        break;
+    case REQUEST_RESET:
+        ask_reset(ui);
         break;
     case REQUEST_REFRESH:
         ui->refresh = true;

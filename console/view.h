@@ -62,6 +62,7 @@ struct view_ops {
     bool row_partitions; /* its rows' ids are {topic, partition} */
     bool row_groups;     /* its rows' ids are {group, 0} */
     bool elects;         /* its rows are partitions whose leader may be elected */
+    bool resets;         /* its rows are groups, or of one group, whose offsets may be reset */
     /* Adds the rows between table_begin and table_end. v->model is not NULL unless the view has no
      * parts. */
     void (*load)(struct view *v);

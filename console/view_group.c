@@ -147,6 +147,7 @@ const struct view_ops view_group = {
     .columns = columns,
     .column_count = sizeof columns / sizeof *columns,
     .parts = 1u << MODEL_CLUSTER | 1u << MODEL_GROUPS | 1u << MODEL_MEMBERS,
+    .resets = true,
     .load = load,
     .wrong = wrong,
     .open = open_row,

@@ -82,6 +82,7 @@ const struct view_ops view_groups = {
     .column_count = sizeof columns / sizeof *columns,
     .parts = 1u << MODEL_CLUSTER | 1u << MODEL_GROUPS | 1u << MODEL_MEMBERS,
     .row_groups = true,
+    .resets = true,
     .load = load,
     .wrong = wrong,
     .open = open_row,

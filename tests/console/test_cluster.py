@@ -5,6 +5,7 @@ With APACHE_KAFKA_JARS (apache.py) the cluster is Apache Kafka's."""
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -196,6 +197,62 @@ class ConsoleOnThree(unittest.TestCase):
             process.send_signal(signal.SIGCONT)
             writer.end()
         terminal.expect(r'^%s .*\b%d:0( |$).* ok$' % (TOPIC, follower), seconds=30)
+
+    def group(self, name):
+        return next((g for g in self.servers.brokers[0].console('groups') if g['group'] == name), None)
+
+    def committed(self, name):
+        group = self.group(name)
+        return group and [o['committed'] for o in group['offsets'] if o['topic'] == TOPIC]
+
+    def caught_up(self, name):
+        """What it has committed, once it is the end of what the test wrote."""
+        group = self.group(name)
+        offsets = [o for o in group['offsets'] if o['topic'] == TOPIC] if group else []
+        return offsets and offsets[0]['lag'] == 0 and offsets[0]['committed'] >= 20 and offsets[0]['committed']
+
+    def test_a_groups_offsets_are_reset(self):
+        terminal = self.terminal
+        name = 'readers'
+        self.servers.kcat('-P', '-t', TOPIC, data=b'x\n' * 20)
+        consumer = subprocess.Popen(['kcat', '-b', self.servers.bootstrap, '-G', name, '-X', 'auto.offset.reset=earliest',
+                                     '-X', 'auto.commit.interval.ms=200', TOPIC], stdout=subprocess.DEVNULL,
+                                    stderr=subprocess.DEVNULL)
+        try:
+            end = self.servers.until('a commit at the end', lambda: self.caught_up(name), seconds=30)
+            terminal.keys('5', 'g')
+            terminal.expect('^%s +Stable .* 0$' % name)  # its lag, and so its offsets, were read
+            terminal.keys('o')
+            terminal.expect('^:reset-offsets')
+            terminal.keys(*'5', 'Enter')
+            terminal.expect('It cannot be reset: the group has 1 members')
+            terminal.keys('y')
+            terminal.expect('nothing was changed')
+        finally:
+            consumer.terminate()
+            consumer.wait()
+        terminal.keys('Enter')
+        terminal.expect('^state Empty')
+        for key in 'n', 'Enter', 'Escape':
+            terminal.keys('o', *'5', 'Enter')
+            terminal.expect('^Reset the offsets of group %s$' % name)
+            terminal.expect('^cluster +[A-Za-z0-9_-]{22}, asked at ' + re.escape(self.servers.bootstrap))
+            terminal.expect('^ *%s-0 +%d then 5, lag then %d' % (TOPIC, end, end - 5))
+            terminal.keys(key)
+            terminal.expect('nothing was changed')
+        self.assertEqual(self.committed(name), [end])
+        terminal.keys('o', *'earliest', 'Enter')
+        terminal.expect('^ *%s-0 +%d then 0, lag then %d' % (TOPIC, end, end))
+        terminal.expect('^y resets')
+        terminal.keys('y')
+        terminal.expect('^Reset: 1 offsets of group %s' % name)
+        terminal.expect('1 of 1 partitions are where they were to be')
+        self.assertEqual(self.committed(name), [0])
+        terminal.keys('Enter', 'o', *'latest', 'Enter')
+        terminal.expect('^y resets')
+        terminal.keys('y')
+        terminal.expect('1 of 1 partitions are where they were to be')
+        self.assertEqual(self.committed(name), [end])
 
     def test_nothing_is_sent_into_the_dark(self):
         """Every broker stopped: what was said cannot be checked, and so is not done."""

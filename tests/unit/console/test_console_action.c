@@ -78,8 +78,10 @@ static struct action opened(struct stand s)
 {
     struct action a = {0};
     struct err_text why;
+    struct action_wish wish;
     const struct model *m = model_of(s);
-    assert_int_equal(action_open(&a, m, "127.0.0.1:9092", "orders", 1, &why), ERR_NONE);
+    assert_int_equal(action_wish_elect(&wish, "orders", 1, &why), ERR_NONE);
+    assert_int_equal(action_open(&a, m, "127.0.0.1:9092", &wish, &why), ERR_NONE);
     model_unref(m);
     assert_int_equal(a.state, ACTION_PREVIEW);
     assert_true(action_is_open(&a));
@@ -89,7 +91,8 @@ static struct action opened(struct stand s)
 static bool says(const struct action *a, const char *what)
 {
     struct action_line lines[ACTION_MAX_LINES];
-    int count = action_lines(a, lines);
+    int rows_at = 0;
+    int count = action_lines(a, lines, &rows_at);
     for (int i = 0; i < count; i++) {
         if (strstr(lines[i].text, what) != NULL) {
             return true;
@@ -103,7 +106,7 @@ static struct action under_way(void)
 {
     struct action a = opened(usual);
     struct stand s = usual;
-    action_drawn(&a, true);
+    action_drawn(&a, true, 0);
     assert_true(action_key(&a, 'y', AGREED_MS));
     s.read_ms = AFTER_MS;
     show(&a, s);
@@ -154,13 +157,13 @@ static void test_no_key_but_y_agrees(void **state)
                                 KEY_CODE_UNKNOWN};
     for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
         struct action a = opened(usual);
-        action_drawn(&a, true);
+        action_drawn(&a, true, 0);
         assert_false(action_key(&a, named[i], AGREED_MS));
         assert_int_equal(a.state, ACTION_CLOSED);
     }
     for (int key = 0; key < 1000; key++) {
         struct action a = opened(usual);
-        action_drawn(&a, true);
+        action_drawn(&a, true, 0);
         assert_true(action_key(&a, key, AGREED_MS) == (key == 'y'));
     }
 }
@@ -188,7 +191,7 @@ static void test_what_cannot_be_done_is_said_before(void **state)
         struct action a = opened(cases[i]);
         assert_true(says(&a, words[i]));
         assert_true(says(&a, "Any key closes. Nothing will be changed."));
-        action_drawn(&a, true);
+        action_drawn(&a, true, 0);
         assert_false(action_key(&a, 'y', AGREED_MS));
         assert_int_equal(a.state, ACTION_CLOSED);
     }
@@ -211,11 +214,19 @@ static void test_what_is_not_there_is_not_opened(void **state)
     struct action a = {0};
     struct err_text why;
     const struct model *m = model_of(usual);
-    assert_int_equal(action_open(&a, m, "x", "orders", 0, &why), ERR_NOT_FOUND);
-    assert_int_equal(action_open(&a, m, "x", "other", 1, &why), ERR_NOT_FOUND);
+    struct action_wish wish;
+    char long_name[300];
+    memset(long_name, 'x', sizeof long_name);
+    long_name[sizeof long_name - 1] = '\0';
+    assert_int_equal(action_wish_elect(&wish, long_name, 1, &why), ERR_INVALID);
+    action_wish_elect(&wish, "orders", 0, &why);
+    assert_int_equal(action_open(&a, m, "x", &wish, &why), ERR_NOT_FOUND);
+    action_wish_elect(&wish, "other", 1, &why);
+    assert_int_equal(action_open(&a, m, "x", &wish, &why), ERR_NOT_FOUND);
     assert_false(action_is_open(&a));
     a = under_way();
-    assert_int_equal(action_open(&a, m, "x", "orders", 1, &why), ERR_BUSY);
+    action_wish_elect(&wish, "orders", 1, &why);
+    assert_int_equal(action_open(&a, m, "x", &wish, &why), ERR_BUSY);
     model_unref(m);
 }
 
@@ -227,7 +238,7 @@ static void test_only_a_newer_snapshot_lets_it_pass(void **state)
     (void)state;
     struct action a = opened(usual);
     struct stand s = usual;
-    action_drawn(&a, true);
+    action_drawn(&a, true, 0);
     assert_true(action_key(&a, 'y', AGREED_MS));
     assert_int_equal(a.state, ACTION_CHECKING);
     assert_true(action_wants_snapshot(&a, AGREED_MS));
@@ -244,7 +255,7 @@ static void test_it_can_be_called_off_while_it_is_checked(void **state)
 {
     (void)state;
     struct action a = opened(usual);
-    action_drawn(&a, true);
+    action_drawn(&a, true, 0);
     assert_true(action_key(&a, 'y', AGREED_MS));
     assert_false(action_key(&a, KEY_CODE_ESCAPE, AGREED_MS));
     struct stand s = usual;
@@ -266,7 +277,7 @@ static void test_what_changed_is_asked_anew(void **state)
     cases[6].other_out_of_sync = true;
     for (int i = 0; i < 7; i++) {
         struct action a = opened(usual);
-        action_drawn(&a, true);
+        action_drawn(&a, true, 0);
         show(&a, cases[i]); /* not newer than `y`, but enough for a word of warning */
         assert_true(says(&a, "The cluster has changed since this was shown."));
         assert_true(says(&a, "orders-1, epoch 4, replicas 2,3,1, ISR 2,3,1")); /* frozen */
@@ -291,13 +302,13 @@ static void test_the_new_preview_can_be_agreed_to(void **state)
     (void)state;
     struct action a = opened(usual);
     struct stand s = usual;
-    action_drawn(&a, true);
+    action_drawn(&a, true, 0);
     assert_true(action_key(&a, 'y', AGREED_MS));
     s.leader = 1;
     s.read_ms = AFTER_MS;
     show(&a, s);
     assert_true(says(&a, "1@127.0.0.1:9092, the leader now"));
-    action_drawn(&a, true);
+    action_drawn(&a, true, 0);
     assert_true(action_key(&a, 'y', ANSWERED_MS));
     show(&a, s);
     assert_int_equal(a.state, ACTION_CHECKING);
@@ -313,7 +324,7 @@ static void test_what_is_gone_or_cannot_be_checked_is_not_sent(void **state)
     struct stand s = usual;
     action_trouble(&a, "connection refused"); /* of no matter while nothing was agreed */
     assert_int_equal(a.state, ACTION_PREVIEW);
-    action_drawn(&a, true);
+    action_drawn(&a, true, 0);
     struct action b = a;
     assert_true(action_key(&a, 'y', AGREED_MS));
     s.gone = true;

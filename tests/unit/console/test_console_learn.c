@@ -187,7 +187,7 @@ static void describe(struct model *m, const char *group, const void *assignment,
     struct describe_groups_response r = {0};
     r.groups.items = &g;
     r.groups.count = 1;
-    learn_members(m, &r);
+    learn_members(m, &r, 7);
 }
 
 static void commit(struct model *m, const char *group, int16_t error, int64_t offset)
@@ -204,7 +204,7 @@ static void commit(struct model *m, const char *group, int16_t error, int64_t of
     struct offset_fetch_response r = {0};
     r.groups.items = &g;
     r.groups.count = 1;
-    learn_committed(m, &r);
+    learn_committed(m, &r, 8);
 }
 
 /* version 3; one topic "orders" with partitions 0 and 1; null user data */
