@@ -1,0 +1,256 @@
+"""Three brokers in three network namespaces under writers and readers: ways between them are cut, one way and both,
+lossy and slow; leader, controller, both and all are killed and stopped. What clients saw is judged by history.py, the
+logs of the replicas are compared byte by byte, and after every fault all replicas are in sync within a bounded time.
+
+    ROUNDS=5 SEED=7 test_namespaces.py      five rounds of every fault in an order drawn from 7, with Kafka's default times
+"""
+import glob
+import os
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+import cluster
+import history
+import namespaces
+from admin import Conn
+from cluster import read
+
+WRITER = os.environ.get('WRITER', 'build/debug/tests/integration/writer')
+ROUNDS = int(os.environ.get('ROUNDS', '0'))  # 0: the short form
+SEED = int(os.environ.get('SEED', '1'))
+PARTITIONS = 3
+PER_SECOND = 300
+# The short form's times: a fault is over when a session and an election fit in.
+SHORT = ('broker.session.timeout.ms=1500', 'broker.heartbeat.interval.ms=300', 'replica.lag.time.max.ms=1500',
+         'controller.quorum.fetch.timeout.ms=600', 'controller.quorum.election.timeout.ms=300')
+FAULT_S = 12 if ROUNDS else 2.5
+# From the end of a fault to three replicas in sync everywhere; the long form's is two sessions and a back-off.
+HEAL_S = 40 if ROUNDS else 15
+
+
+class Client:
+    """A process that writes lines to a file."""
+
+    def __init__(self, words, path, end_signal):
+        self.words, self.path, self.end_signal = words, path, end_signal
+        with open(path, 'w') as out, open(path + '.said', 'w') as said:
+            self.process = subprocess.Popen(words, stdout=out, stderr=said)
+
+    def lines(self):
+        """Whole lines."""
+        return read(self.path).split('\n')[:-1]
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(self.end_signal)
+        self.process.wait(90)
+
+
+class Namespaces(unittest.TestCase):
+    def setUp(self):
+        self.servers = namespaces.Cluster(3, 'min.insync.replicas=2', *(() if ROUNDS else SHORT))
+        self.network = self.servers.network
+        self.addCleanup(self.servers.close)
+        self.servers.start()
+        with Conn(self.servers.brokers[0].address) as conn:
+            self.assertEqual(conn.create_topic('h', PARTITIONS, 3), 0)
+        self.servers.wait_in_sync('h', PARTITIONS)
+        self.writers = {'a': self.write('a', 'enable.idempotence=true'), 'b': self.write('b', 'enable.idempotence=true'),
+                        'c': self.write('c', 'message.timeout.ms=3000')}
+        self.readers = {'r%d' % i: self.read('r%d' % i) for i in range(2)}
+
+    def write(self, name, *settings):
+        words = [WRITER, self.servers.bootstrap, 'h', str(PARTITIONS), str(PER_SECOND), name, 'reconnect.backoff.max.ms=500']
+        return self.run_client(words + list(settings), name, signal.SIGTERM)
+
+    def read(self, name):
+        return self.run_client(['kcat', '-C', '-E', '-u', '-b', self.servers.bootstrap, '-t', 'h', '-o', 'beginning', '-f',
+                                '%p %o %s\n', '-X', 'reconnect.backoff.max.ms=500'], name, signal.SIGTERM)
+
+    def run_client(self, words, name, end_signal):
+        client = Client(words, os.path.join(self.servers.root, name), end_signal)
+        self.addCleanup(client.process.wait)
+        self.addCleanup(client.process.kill)
+        return client
+
+    # ---- who is who ----
+
+    def leader(self):
+        """The leader of partition 0."""
+        rows = self.servers.until('a leader', lambda: self.servers.partitions('h'))
+        return self.servers.broker(rows[0]['leader'])
+
+    def others(self, broker):
+        return [other for other in self.servers.brokers if other is not broker]
+
+    def acked(self):
+        return sum(line.startswith('ok') for line in self.writers['a'].lines())
+
+    # ---- faults: each says what it did, lasts, and is undone ----
+
+    def cut_leader(self):
+        leader = self.leader()
+        self.network.cut_off(leader.node_id, [other.node_id for other in self.others(leader)])
+        return 'leader %d cut off from its peers' % leader.node_id, self.network.heal
+
+    def cut_controller_from_all(self):
+        active = self.servers.active_controller()
+        self.network.cut_off(active.node_id, [place for place in range(4) if place != active.node_id])
+        return 'controller %d cut off from everybody' % active.node_id, self.network.heal
+
+    def cut_one_way(self, broker, outwards):
+        for other in self.others(broker):
+            ends = (broker.node_id, other.node_id)
+            self.network.cut(*(ends if outwards else reversed(ends)))
+
+    def controller_unheard(self):
+        active = self.servers.active_controller()
+        self.cut_one_way(active, True)
+        return 'controller %d not heard by its peers' % active.node_id, self.network.heal
+
+    def controller_deaf(self):
+        active = self.servers.active_controller()
+        self.cut_one_way(active, False)
+        return 'controller %d does not hear its peers' % active.node_id, self.network.heal
+
+    def leader_deaf(self):
+        leader = self.leader()
+        self.cut_one_way(leader, False)
+        return 'leader %d does not hear its peers' % leader.node_id, self.network.heal
+
+    def ring(self):
+        """1 hears 2, 2 hears 3, 3 hears 1, and nobody hears anybody else."""
+        for start, end in ((1, 2), (2, 3), (3, 1)):
+            self.network.cut(start, end)
+        return 'each hears one other only', self.network.heal
+
+    def lossy(self):
+        self.network.every_way(loss=5, delay_ms=10, jitter_ms=20)
+        return '5% lost, 10 to 30 ms each way', self.network.heal
+
+    def slow(self):
+        leader = self.leader()
+        for other in self.others(leader):
+            self.network.way(leader.node_id, other.node_id, delay_ms=200, jitter_ms=100)
+            self.network.way(other.node_id, leader.node_id, delay_ms=200, jitter_ms=100)
+        return 'leader %d 200 to 300 ms away from its peers' % leader.node_id, self.network.heal
+
+    def kill(self, brokers, what):
+        for broker in brokers:
+            broker.process.kill()
+        for broker in brokers:
+            broker.process.wait()
+
+        def undo():
+            for broker in brokers:
+                broker.start(wait=False)
+            for broker in brokers:
+                broker.wait_ready()
+        return 'killed ' + what, undo
+
+    def stop(self, brokers, what):
+        for broker in brokers:
+            broker.process.send_signal(signal.SIGSTOP)
+
+        def undo():
+            for broker in brokers:
+                broker.process.send_signal(signal.SIGCONT)
+        return 'stopped ' + what, undo
+
+    def leader_and_controller(self):
+        return list({broker.node_id: broker for broker in (self.leader(), self.servers.active_controller())}.values())
+
+    def kill_leader(self):
+        return self.kill([self.leader()], 'the leader')
+
+    def kill_controller(self):
+        return self.kill([self.servers.active_controller()], 'the controller')
+
+    def kill_both(self):
+        return self.kill(self.leader_and_controller(), 'leader and controller')
+
+    def kill_all(self):
+        return self.kill(self.servers.brokers, 'all')
+
+    def stop_leader(self):
+        return self.stop([self.leader()], 'the leader')
+
+    def stop_controller(self):
+        return self.stop([self.servers.active_controller()], 'the controller')
+
+    def stop_both(self):
+        return self.stop(self.leader_and_controller(), 'leader and controller')
+
+    # Where the rest is a majority that clients reach, they get on meanwhile.
+    GO_ON = (cut_leader, cut_controller_from_all, lossy, slow, kill_leader, kill_controller, stop_leader, stop_controller)
+    ALL = GO_ON + (controller_unheard, controller_deaf, leader_deaf, ring, kill_both, kill_all, stop_both)
+    SHORT = (cut_leader, controller_deaf, lossy, kill_all)
+
+    def strike(self, fault):
+        before = self.acked()
+        words, undo = fault(self)
+        lasts = 0.3 if fault is Namespaces.kill_all else FAULT_S
+        time.sleep(lasts)
+        meanwhile = self.acked() - before
+        undo()
+        started = time.monotonic()
+        self.servers.wait_in_sync('h', PARTITIONS, seconds=HEAL_S)
+        in_sync = time.monotonic() - started
+        at = self.acked()
+        self.servers.until('records acknowledged after: ' + words, lambda: self.acked() > at + PER_SECOND // 4, HEAL_S)
+        print('%s, %.1f s: %d acknowledged meanwhile, all in sync %.1f s and acknowledged %.1f s after' %
+              (words, lasts, meanwhile, in_sync, time.monotonic() - started), flush=True)
+        if ROUNDS and fault in self.GO_ON:
+            self.assertGreater(meanwhile, 100, words)
+
+    # ---- judgement ----
+
+    def judge(self):
+        for client in self.writers.values():
+            client.end()
+        self.servers.wait_in_sync('h', PARTITIONS, seconds=HEAL_S)
+        final = history.parse_reads(self.servers.kcat('-C', '-e', '-q', '-t', 'h', '-o', 'beginning', '-f', '%p %o %s\n')
+                                    .decode().split('\n')[:-1])
+        for client in self.readers.values():
+            self.servers.until('a reader at the end', lambda: len(client.lines()) >= len(final), 30)
+            client.end()
+        writers = [history.Writer(name, client.lines(), idempotent=name != 'c') for name, client in self.writers.items()]
+        reads = {name: history.parse_reads(client.lines()) for name, client in self.readers.items()}
+        found = history.judge(writers, reads, final)
+        self.assertEqual(found, {}, '\n' + history.explain(found) + '\n' + self.servers.logs())
+        for writer in writers:
+            print('writer %s: %d sent, %d acknowledged, %d failed, %d unknown' %
+                  (writer.name, len(writer.sent), len(writer.acked), len(writer.failed), len(writer.unknown)))
+            if writer.idempotent:
+                self.assertEqual(len(writer.acked), len(writer.sent), 'nobody gives up within the default time')
+
+    def compare_logs(self):
+        for broker in self.servers.brokers:
+            self.assertEqual(broker.stop(), 0, broker.log()[-3000:])
+        for partition in range(PARTITIONS):
+            logs = []
+            for broker in self.servers.brokers:
+                logs.append(b''.join(open(path, 'rb').read()
+                                     for path in sorted(glob.glob('%s/h-%d/*.log' % (broker.data, partition)))))
+            self.assertGreater(len(logs[0]), 0)
+            self.assertTrue(logs[0] == logs[1] == logs[2], 'replicas of h-%d differ' % partition)
+
+    def test_faults(self):
+        faults = list(self.ALL if ROUNDS else self.SHORT)
+        random.seed(SEED)
+        for _ in range(ROUNDS or 1):
+            if ROUNDS:
+                random.shuffle(faults)
+            for fault in faults:
+                self.strike(fault)
+        self.judge()
+        self.compare_logs()
+
+
+if __name__ == '__main__':
+    cluster.need('kcat')
+    namespaces.enter()
+    unittest.main()
