@@ -55,6 +55,7 @@ enum { API_SHOWN_MAX = 1024 };
 void api_api_versions(struct request *request);
 void api_metadata(struct request *request);
 void api_describe_cluster(struct request *request);
+void api_describe_topic_partitions(struct request *request);
 void api_controller_call(struct request *request);
 void api_group_call(struct request *request);
 void api_find_coordinator(struct request *request);

@@ -35,12 +35,14 @@ static const struct api_row rows[] = {
     {WIRE_DESCRIBE_QUORUM, API_BROKER | API_CONTROLLER, api_describe_quorum},
     {WIRE_ALTER_PARTITION, API_CONTROLLER, api_controller_call},
     {WIRE_ENVELOPE, API_CONTROLLER, api_envelope},
+    {WIRE_FETCH_SNAPSHOT, API_CONTROLLER, api_quorum_call},
     {WIRE_DESCRIBE_CLUSTER, API_BROKER | API_CONTROLLER, api_describe_cluster},
     {WIRE_BROKER_REGISTRATION, API_CONTROLLER, api_controller_call},
     {WIRE_BROKER_HEARTBEAT, API_CONTROLLER, api_controller_call},
     {WIRE_ALLOCATE_PRODUCER_IDS, API_CONTROLLER, api_controller_call},
     {WIRE_CONTROLLER_REGISTRATION, API_CONTROLLER, api_controller_call},
     {WIRE_ASSIGN_REPLICAS_TO_DIRS, API_CONTROLLER, api_controller_call},
+    {WIRE_DESCRIBE_TOPIC_PARTITIONS, API_BROKER, api_describe_topic_partitions},
 };
 
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };

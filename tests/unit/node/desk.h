@@ -73,4 +73,7 @@ void test_fetch_slow_read(void **state);
 void test_dropped_while_parked(void **state);
 void test_list_offsets(void **state);
 
+/* test_node_topics.c */
+void test_topic_pages(void **state);
+
 #endif

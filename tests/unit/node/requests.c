@@ -256,6 +256,32 @@ static void fill_init_producer_id(struct desk *d, int16_t version, void *request
     ((struct init_producer_id_request *)request)->transactional_id = WIRE_STR_NULL;
 }
 
+static void fill_describe_topic_partitions(struct desk *d, int16_t version, void *request,
+                                           struct arena *arena)
+{
+    (void)d;
+    (void)version;
+    struct describe_topic_partitions_request *r = request;
+    r->topics.count = 2;
+    r->topics.items = arena_array(arena, 2, sizeof *r->topics.items);
+    r->topics.items[0].name = names[0];
+    r->topics.items[1].name = names[1];
+}
+
+static void fill_alter_partition_reassignments(struct desk *d, int16_t version, void *request,
+                                               struct arena *arena)
+{
+    (void)d;
+    (void)version;
+    struct alter_partition_reassignments_request *r = request;
+    r->topics.count = 1;
+    r->topics.items = arena_array(arena, 1, sizeof *r->topics.items);
+    r->topics.items[0].name = names[1];
+    r->topics.items[0].partitions.count = 1;
+    r->topics.items[0].partitions.items =
+        arena_array(arena, 1, sizeof *r->topics.items[0].partitions.items);
+}
+
 void request_fill(struct desk *d, int16_t key, int16_t version, void *request, struct arena *arena)
 {
     static const struct {
@@ -280,6 +306,8 @@ void request_fill(struct desk *d, int16_t key, int16_t version, void *request, s
         {WIRE_DELETE_TOPICS, fill_delete_topics},
         {WIRE_DESCRIBE_QUORUM, fill_describe_quorum},
         {WIRE_INIT_PRODUCER_ID, fill_init_producer_id},
+        {WIRE_DESCRIBE_TOPIC_PARTITIONS, fill_describe_topic_partitions},
+        {WIRE_ALTER_PARTITION_REASSIGNMENTS, fill_alter_partition_reassignments},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (table[i].key == key) {

@@ -323,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_fetch_slow_read),
         cmocka_unit_test(test_dropped_while_parked),
         cmocka_unit_test(test_list_offsets),
+        cmocka_unit_test(test_topic_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
