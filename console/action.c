@@ -23,6 +23,8 @@ static const struct action_kind *kind_of(const struct action *a)
     switch (a->wish.id) {
     case ACTION_ELECT:
         return &action_elect;
+    case ACTION_MOVE:
+        return &action_move;
     case ACTION_RESET:
         return &action_reset;
     }

@@ -1,5 +1,5 @@
 /* action: the changes an operator makes from the console: elect a partition's preferred leader,
- * reset the offsets that a consumer group has committed.
+ * move its replicas to other brokers, reset the offsets that a consumer group has committed.
  *
  * A state machine without terminal, loop or network: keys, snapshots and the cluster's answer in;
  * words to show, and at one point the order to send, out. Times are wall times, handed in.
@@ -29,11 +29,12 @@ enum {
     ACTION_TOPIC_BYTES = 250, /* Kafka's longest name is 249 */
     ACTION_GROUP_BYTES = 512,
     ACTION_MAX_LINES = 12,
-    ACTION_MAX_OBJECTS = 5,
+    ACTION_MAX_OBJECTS = 6,
+    ACTION_MAX_REPLICAS = 32,
     ACTION_WATCH_MS = 10000 /* for so long after the answer the new leader is looked for */
 };
 
-enum action_id { ACTION_ELECT, ACTION_RESET };
+enum action_id { ACTION_ELECT, ACTION_MOVE, ACTION_RESET };
 
 enum action_to { ACTION_TO_EARLIEST, ACTION_TO_LATEST, ACTION_TO_OFFSET, ACTION_TO_SHIFT };
 
@@ -44,12 +45,18 @@ struct action_wish {
     int32_t partition;              /* of a reset: -1 = every partition of the topic */
     char group[ACTION_GROUP_BYTES]; /* of a reset */
     enum action_to to;
-    int64_t offset; /* to it, or by so much */
+    int64_t offset;                        /* to it, or by so much */
+    int32_t replicas[ACTION_MAX_REPLICAS]; /* of a move, the preferred leader first */
+    int replica_count;                     /* 0: the move under way is to be called off */
 };
 
 /* ERR_INVALID with text when a name is longer than Kafka allows. */
 enum err action_wish_elect(struct action_wish *w, const char *topic, int32_t partition,
                            struct err_text *text);
+/* `words`: broker ids with commas between, the preferred leader first; or cancel. ERR_INVALID with
+ * text. */
+enum err action_wish_move(struct action_wish *w, const char *topic, int32_t partition,
+                          const char *words, struct err_text *text);
 /* `words`: earliest | latest | OFFSET | +N | -N, then TOPIC or TOPIC:PARTITION if not everything is
  * meant. ERR_INVALID with text. */
 enum err action_wish_reset(struct action_wish *w, const char *group, const char *words,

@@ -28,6 +28,7 @@ struct action_kind {
 };
 
 extern const struct action_kind action_elect;
+extern const struct action_kind action_move;
 extern const struct action_kind action_reset;
 
 /* The next object of the plan, its text still empty. */

@@ -15,6 +15,7 @@
 #include "common/base/assert.h"
 #include "console/asker.h"
 #include "console/elect.h"
+#include "console/move.h"
 #include "console/poll.h"
 #include "console/reset.h"
 #include "console/screen.h"
@@ -35,6 +36,7 @@ struct app {
     struct asker *ask;  /* of the action. A broker answers a connection's requests in order: what
                            takes long must not make the samples old */
     struct elect elect; /* what is under way */
+    struct move move;
     struct reset reset;
     bool dirty;
     bool leaving;
@@ -104,6 +106,9 @@ static void send_action(struct app *app)
     switch (a->wish.id) {
     case ACTION_ELECT:
         elect_send(&app->elect, app->ask, a->wish.topic, a->wish.partition, on_answer, app);
+        break;
+    case ACTION_MOVE:
+        move_send(&app->move, app->ask, &a->wish, on_answer, app);
         break;
     case ACTION_RESET:
         reset_send(&app->reset, app->ask, a->wish.group, &a->plan, on_answer, app);

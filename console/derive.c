@@ -25,7 +25,7 @@ static void derive_partition(struct model *m, struct model_partition *p)
         struct model_broker *b = model_find_broker(m, r->broker);
         if (b != NULL) {
             b->replicas++;
-            b->out_of_sync += !r->in_sync;
+            b->out_of_sync += !r->in_sync && !r->adding;
             b->leaders += r->broker == p->leader;
         }
     }
@@ -78,6 +78,26 @@ int model_in_sync_count(const struct model_partition *p)
     return count;
 }
 
+bool model_under_replicated(const struct model_partition *p)
+{
+    for (int i = 0; i < p->replica_count; i++) {
+        if (!p->replicas[i].in_sync && !p->replicas[i].adding) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool model_is_moving(const struct model_partition *p)
+{
+    for (int i = 0; i < p->replica_count; i++) {
+        if (p->replicas[i].adding || p->replicas[i].removing) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum model_fault model_partition_fault(const struct model_partition *p)
 {
     if (p->leader == MODEL_NO_BROKER) {
@@ -91,7 +111,7 @@ enum model_fault model_partition_fault(const struct model_partition *p)
     if (model_known(need) && in_sync < need) {
         return MODEL_UNDER_MIN_ISR;
     }
-    return in_sync < p->replica_count ? MODEL_UNDER_REPLICATED : MODEL_HEALTHY;
+    return model_under_replicated(p) ? MODEL_UNDER_REPLICATED : MODEL_HEALTHY;
 }
 
 bool model_leader_is_preferred(const struct model_partition *p)
@@ -157,8 +177,7 @@ struct model_counts model_count(const struct model *m)
             enum model_fault fault = model_partition_fault(&t->partitions[j]);
             c.offline += fault >= MODEL_OFFLINE;
             c.under_min_isr += fault >= MODEL_UNDER_MIN_ISR;
-            c.under_replicated +=
-                model_in_sync_count(&t->partitions[j]) < t->partitions[j].replica_count;
+            c.under_replicated += model_under_replicated(&t->partitions[j]);
             c.not_preferred +=
                 fault < MODEL_OFFLINE && !model_leader_is_preferred(&t->partitions[j]);
         }

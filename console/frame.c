@@ -91,7 +91,9 @@ static void draw_hints(const struct ui *ui, struct screen *s, int row)
     for (int hint = 1; hint <= count; hint++) {
         for (int i = 0; i < count; i++) {
             char name[16];
-            if (table[i].hint != hint || (table[i].request == REQUEST_ELECT && !ops->elects) ||
+            if (table[i].hint != hint ||
+                ((table[i].request == REQUEST_ELECT || table[i].request == REQUEST_MOVE) &&
+                 !ops->elects) ||
                 (table[i].request == REQUEST_RESET && !ops->resets)) {
                 continue;
             }

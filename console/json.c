@@ -120,6 +120,8 @@ static json_t *replicas_of(const struct model_partition *p)
         json_t *o = json_object();
         set(o, "broker", json_integer(r->broker));
         set(o, "in_sync", json_boolean(r->in_sync));
+        set(o, "adding", json_boolean(r->adding));
+        set(o, "removing", json_boolean(r->removing));
         set(o, "end_offset", number_of(r->end_offset));
         set(o, "lag", number_of(r->lag));
         set(o, "lag_taken_ms", time_of(r->lag_taken_ms));

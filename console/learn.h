@@ -39,6 +39,9 @@ void learn_offsets(struct model *draft, enum learn_offset kind, int32_t broker,
 void learn_configs(struct model *draft, const struct describe_configs_response *r, int64_t now_ms);
 void learn_log_dirs(struct model *draft, int32_t broker, const struct describe_log_dirs_response *r,
                     int64_t now_ms);
+/* ListPartitionReassignments of every topic. */
+void learn_moves(struct model *draft, const struct list_partition_reassignments_response *r,
+                 int64_t now_ms);
 void learn_quorum(struct model *draft, const struct describe_quorum_response *r, int64_t now_ms);
 
 /* ListGroups as answered by one broker, kept until all have answered. */

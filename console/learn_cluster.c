@@ -40,7 +40,7 @@ void learn_part_failed(struct model *draft, enum model_part_id part, const char 
     draft->parts[part].error = arena_printf(&draft->arena, "%s: %s", what, why);
 }
 
-/* ---- Metadata ---------------------------------------------------------------------------------
+/* ---- ListPartitionReassignments ----------------------------------------------------------------
  */
 
 static bool holds(const int32_t *ids, int32_t count, int32_t id)
@@ -52,6 +52,46 @@ static bool holds(const int32_t *ids, int32_t count, int32_t id)
     }
     return false;
 }
+
+static void nothing_moves(struct model *draft)
+{
+    for (int i = 0; i < draft->topic_count; i++) {
+        for (int j = 0; j < draft->topics[i].partition_count; j++) {
+            struct model_partition *p = &draft->topics[i].partitions[j];
+            for (int k = 0; k < p->replica_count; k++) {
+                p->replicas[k].adding = p->replicas[k].removing = false;
+            }
+        }
+    }
+}
+
+void learn_moves(struct model *draft, const struct list_partition_reassignments_response *r,
+                 int64_t now_ms)
+{
+    learn_part(draft, MODEL_MOVES, "ListPartitionReassignments", r->error_code, now_ms);
+    if (r->error_code != KAFKA_NONE) {
+        return;
+    }
+    nothing_moves(draft);
+    for (int32_t i = 0; i < r->topics.count; i++) {
+        char *topic = wire_str_dup(&draft->arena, r->topics.items[i].name);
+        for (int32_t j = 0; topic != NULL && j < r->topics.items[i].partitions.count; j++) {
+            const struct list_partition_reassignments_response_partition *from =
+                &r->topics.items[i].partitions.items[j];
+            struct model_partition *p = model_find_partition(draft, topic, from->partition_index);
+            for (int k = 0; p != NULL && k < p->replica_count; k++) {
+                struct model_replica *replica = &p->replicas[k];
+                replica->adding = holds(from->adding_replicas.items, from->adding_replicas.count,
+                                        replica->broker);
+                replica->removing = holds(from->removing_replicas.items,
+                                          from->removing_replicas.count, replica->broker);
+            }
+        }
+    }
+}
+
+/* ---- Metadata ---------------------------------------------------------------------------------
+ */
 
 static void keep_samples(struct model_partition *p, const struct model_partition *old)
 {
@@ -67,6 +107,8 @@ static void keep_samples(struct model_partition *p, const struct model_partition
             p->replicas[i].end_offset = was->end_offset;
             p->replicas[i].sampled_ms = was->sampled_ms;
             p->replicas[i].size_bytes = was->size_bytes;
+            p->replicas[i].adding = was->adding;
+            p->replicas[i].removing = was->removing;
         }
     }
 }

@@ -42,6 +42,7 @@ enum model_part_id {
     MODEL_MEMBERS,  /* members and committed offsets of groups */
     MODEL_LOG_DIRS, /* sizes */
     MODEL_QUORUM,
+    MODEL_MOVES, /* replicas on their way to other brokers */
     MODEL_PART_COUNT
 };
 
@@ -60,7 +61,7 @@ struct model_broker {
     bool fenced;          /* listed as fenced (DescribeCluster v2, KIP-1073) */
     int64_t leaders;      /* partitions it leads */
     int64_t replicas;     /* partitions it holds */
-    int64_t out_of_sync;  /* of those, not in the ISR */
+    int64_t out_of_sync;  /* of those, not in the ISR; without those being added */
     int64_t size_bytes;   /* of all its logs */
     int64_t total_bytes;  /* of the volumes (DescribeLogDirs v4) */
     int64_t usable_bytes; /* free on them */
@@ -70,6 +71,8 @@ struct model_replica {
     int32_t broker;
     bool in_sync;
     bool offline;
+    bool adding;          /* by a reassignment that has not ended */
+    bool removing;        /* once it ends */
     int64_t end_offset;   /* asked from the replica itself (ListOffsets, replica id -2) */
     int64_t sampled_ms;   /* wall time of end_offset; 0 = never */
     int64_t lag;          /* leader's end - own end, never below 0; 0 for the leader itself */
@@ -207,12 +210,16 @@ struct model_offset *model_find_offset(const struct model_group *g, int count, c
 /* What is wrong with a partition, worst first. */
 enum model_fault {
     MODEL_HEALTHY,
-    MODEL_UNDER_REPLICATED, /* fewer in sync than replicas */
+    MODEL_UNDER_REPLICATED, /* fewer in sync than replicas, not counting those being added */
     MODEL_UNDER_MIN_ISR,    /* fewer in sync than min(min.insync.replicas, replicas) */
     MODEL_OFFLINE           /* no leader */
 };
 enum model_fault model_partition_fault(const struct model_partition *p);
 int model_in_sync_count(const struct model_partition *p);
+/* Fewer in sync than it should have. Those that a reassignment is adding do not count, on either
+ * side: it has as many as before. */
+bool model_under_replicated(const struct model_partition *p);
+bool model_is_moving(const struct model_partition *p);
 /* The leader is the first replica of the assignment. */
 bool model_leader_is_preferred(const struct model_partition *p);
 /* The largest lag of a replica that is not the leader; a mark when none is known. */

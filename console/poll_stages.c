@@ -233,6 +233,22 @@ static void ask_quorum(struct poll *p)
     poll_call_send(c, WIRE_DESCRIBE_QUORUM, 0, NO_MAX, r);
 }
 
+static void got_moves(struct call *c, const void *response)
+{
+    learn_moves(c->poll->draft, response, poll_wall_ms());
+}
+
+static void ask_moves(struct poll *p)
+{
+    struct call *c =
+        poll_call_new(p, ANY_BROKER, "ListPartitionReassignments", MODEL_MOVES, got_moves);
+    struct list_partition_reassignments_request *r = arena_alloc(&c->arena, sizeof *r);
+    wire_defaults(&wire_list_partition_reassignments_request, r);
+    r->topics.count = -1; /* all */
+    c->optional = true;
+    poll_call_send(c, WIRE_LIST_PARTITION_REASSIGNMENTS, 0, NO_MAX, r);
+}
+
 /* ---- groups ------------------------------------------------------------------------------------
  */
 
@@ -409,6 +425,7 @@ static void begin_followers(struct poll *p)
 {
     if (poll_wants(p, MODEL_CLUSTER)) {
         ask_fenced(p);
+        ask_moves(p);
     }
     if (poll_wants(p, MODEL_OFFSETS)) {
         ask_followers(p);

@@ -11,8 +11,9 @@
 /* What `:` knows besides the screens. The screens' names come first, in the order of enum view_id.
  */
 static const char *const words[] = {
-    "overview",  "brokers",  "topics", "partitions", "groups", "quorum",         "help",
-    "interval ", "internal", "pause",  "refresh",    "quit",   "reset-offsets ", NULL,
+    "overview", "brokers", "topics",    "partitions",     "groups",
+    "quorum",   "help",    "interval ", "internal",       "pause",
+    "refresh",  "quit",    "reassign ", "reset-offsets ", NULL,
 };
 
 void ui_init(struct ui *ui, const char *where, int interval_ms)
@@ -185,6 +186,45 @@ static void elect(struct ui *ui)
     }
 }
 
+static void reassign(struct ui *ui, const char *brokers)
+{
+    const struct view *v = ui_view(ui);
+    const struct row *row = table_selected(&v->table);
+    struct action_wish wish;
+    struct err_text why;
+    if (!v->ops->elects || row == NULL || ui->model == NULL) {
+        ui_say(ui, STYLE_NORMAL, "replicas are moved on the screen partitions (4), one by one");
+    } else if (action_wish_move(&wish, row->id.name, (int32_t)row->id.number, brokers, &why)) {
+        ui_say(ui, STYLE_WARNING, "%s", why.text);
+    } else {
+        open_action(ui, &wish);
+    }
+}
+
+/* Begins with the replicas there are, to be edited. */
+static void ask_reassign(struct ui *ui)
+{
+    char command[TEXT_MAX] = "reassign ";
+    const struct view *v = ui_view(ui);
+    const struct row *row = table_selected(&v->table);
+    const struct model_partition *p = NULL;
+    if (v->ops->elects && row != NULL && ui->model != NULL) {
+        p = model_find_partition(ui->model, row->id.name, (int32_t)row->id.number);
+    }
+    if (p == NULL) {
+        reassign(ui, "");
+        return;
+    }
+    bool any = false;
+    for (int i = 0; i < p->replica_count; i++) {
+        if (!p->replicas[i].removing) {
+            text_add(command, "%s%d", any ? "," : "", (int)p->replicas[i].broker);
+            any = true;
+        }
+    }
+    prompt_open(&ui->prompt, ':', command, words);
+}
+
 /* The group that the screen is about, or that the cursor is on; NULL when there is none. */
 static const char *group_meant(const struct ui *ui)
 {
@@ -247,6 +287,8 @@ static void run_command(struct ui *ui, const char *text)
         ui->quit = true;
     } else if (strcmp(word, "help") == 0) {
         push_named(ui, VIEW_HELP);
+    } else if (strcmp(word, "reassign") == 0) {
+        reassign(ui, rest);
     } else if (strcmp(word, "reset-offsets") == 0) {
         reset_offsets(ui, rest);
     } else if (strcmp(word, "internal") == 0) {
@@ -362,6 +404,9 @@ static void act(struct ui *ui, enum request request)
         break;
     case REQUEST_ELECT:
         elect(ui);
+        break;
+    case REQUEST_MOVE:
+        ask_reassign(ui);
         break;
     case REQUEST_RESET:
         ask_reset(ui);

@@ -61,7 +61,7 @@ struct view_ops {
     unsigned parts;      /* 1u << model_part_id of each part it shows */
     bool row_partitions; /* its rows' ids are {topic, partition} */
     bool row_groups;     /* its rows' ids are {group, 0} */
-    bool elects;         /* its rows are partitions whose leader may be elected */
+    bool elects;         /* its rows are partitions: leaders may be elected, replicas moved */
     bool resets;         /* its rows are groups, or of one group, whose offsets may be reset */
     /* Adds the rows between table_begin and table_end. v->model is not NULL unless the view has no
      * parts. */

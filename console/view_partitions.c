@@ -41,7 +41,12 @@ static void replicas_value(const struct row *row, struct cell *c)
 {
     const struct model_partition *p = row->item;
     for (int i = 0; i < p->replica_count; i++) {
-        text_add(c->text, "%s%d", i == 0 ? "" : ",", (int)p->replicas[i].broker);
+        const struct model_replica *r = &p->replicas[i];
+        text_add(c->text, "%s%s%d", i == 0 ? "" : ",",
+                 r->adding     ? "+"
+                 : r->removing ? "-"
+                               : "",
+                 (int)r->broker);
     }
 }
 
@@ -58,7 +63,7 @@ static void isr_value(const struct row *row, struct cell *c)
     if (comma[0] == '\0') {
         cell_text(c, glyph(GLYPH_NONE));
     }
-    c->style = model_in_sync_count(p) < p->replica_count ? STYLE_WARNING : STYLE_NORMAL;
+    c->style = model_under_replicated(p) ? STYLE_WARNING : STYLE_NORMAL;
 }
 
 enum { STALE_MS = 4000 };
@@ -130,6 +135,12 @@ static void state_value(const struct row *row, struct cell *c)
     c->number = (int64_t)fault;
     c->numeric = true;
     c->style = view_fault_style(fault);
+    if (model_is_moving(p)) {
+        cell_text(c, "moving");
+        text_add(c->text, "%s%s", fault == MODEL_HEALTHY ? "" : ", ",
+                 fault == MODEL_HEALTHY ? "" : view_fault_name(fault));
+        c->style = fault == MODEL_HEALTHY ? STYLE_WARNING : c->style;
+    }
 }
 
 static const struct column columns[] = {
@@ -153,7 +164,7 @@ static bool in_scope(const struct view *v, const struct model_partition *p)
         return false;
     }
     if (s->fault == MODEL_UNDER_REPLICATED) {
-        return model_in_sync_count(p) < p->replica_count;
+        return model_under_replicated(p);
     }
     return model_partition_fault(p) >= s->fault;
 }

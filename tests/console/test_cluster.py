@@ -198,6 +198,44 @@ class ConsoleOnThree(unittest.TestCase):
             writer.end()
         terminal.expect(r'^%s .*\b%d:0( |$).* ok$' % (TOPIC, follower), seconds=30)
 
+    def replicas_as_others_see_them(self):
+        listed = self.servers.kcat('-L', '-t', TOPIC).decode()
+        return [int(i) for i in re.search(r'partition 0, leader -?\d+, replicas: ([\d,]+), isr', listed).group(1).split(',')]
+
+    def test_replicas_are_moved(self):
+        terminal = self.terminal
+        self.servers.kcat('-P', '-t', TOPIC, data=b'x\n' * 1000)
+        before = [r['broker'] for r in self.row()['replicas']]
+        leader = self.row()['leader']
+        fewer = [leader] + [b for b in before if b != leader][:1]
+        gone = next(b for b in before if b not in fewer)
+        erase = ['BSpace'] * 5  # "a,b,c", which stands there to be edited
+        for key in 'n', 'Enter', 'Escape':
+            terminal.keys('m')
+            terminal.expect('^:reassign %s' % ','.join(map(str, before)))
+            terminal.keys(*erase, '%d,%d' % tuple(fewer), 'Enter')
+            terminal.expect('^Move the replicas of %s-0$' % TOPIC)
+            terminal.expect('^from +%s, led by %d' % (','.join(map(str, before)), leader))
+            terminal.expect('^to +%d,%d$' % tuple(fewer))
+            terminal.expect('^removes +%d, once those that stay are in the ISR' % gone)
+            terminal.keys(key)
+            terminal.expect('nothing was changed')
+        self.assertEqual(self.replicas_as_others_see_them(), before)
+        terminal.keys('m', *erase, '%d,%d' % tuple(fewer), 'Enter')
+        terminal.expect('^y moves')
+        terminal.keys('y')
+        terminal.expect('^Under way: %s-0' % TOPIC)
+        terminal.expect('^replicas +%d,%d, led by' % tuple(fewer))
+        self.assertEqual(self.replicas_as_others_see_them(), fewer)
+        terminal.keys('Enter', 'm')
+        terminal.expect('^:reassign %d,%d' % tuple(fewer))
+        terminal.keys(',%d' % gone, 'Enter')
+        terminal.expect('^adds +%d, ' % gone)
+        terminal.keys('y')
+        terminal.expect('^replicas +%d,%d,%d, led by %d$' % (*fewer, gone, leader))
+        self.servers.wait_in_sync(TOPIC, 1)
+        self.assertEqual(self.replicas_as_others_see_them(), fewer + [gone])
+
     def group(self, name):
         return next((g for g in self.servers.brokers[0].console('groups') if g['group'] == name), None)
 

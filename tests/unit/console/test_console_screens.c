@@ -116,7 +116,11 @@ static void test_golden(void **state)
     keys("je"); /* orders-2 is offline, and its preferred leader is down */
     check("elect-impossible");
     keys("n");
-    keys("5");
+    keys("gjm"); /* what there is, to be edited */
+    check("reassign-prompt");
+    keys("\177\177\1771,3\n");
+    check("reassign");
+    keys("n5");
     check("groups");
     keys("G\n");
     check("group");
