@@ -152,6 +152,14 @@ enum err controller_committed(struct controller *controller, const void *batches
     return ERR_NONE;
 }
 
+void controller_restored(struct controller *controller, const struct image *image)
+{
+    ASSERT(controller->epoch == -1 && controller->image == NULL);
+    ASSERT(list_empty(&controller->appended));
+    image_free(controller->committed);
+    controller->committed = image_clone(image);
+}
+
 void controller_activate(struct controller *controller, int32_t epoch)
 {
     ASSERT(controller->epoch == -1 && controller->image == NULL);

@@ -93,6 +93,9 @@ void controller_free(struct controller *controller);
  * the node must stop. */
 enum err controller_committed(struct controller *controller, const void *batches, size_t size_bytes,
                               int64_t last_offset, struct err_text *text);
+/* A snapshot took the place of all that was committed so far: `image` is what it says. While not
+ * active only. */
+void controller_restored(struct controller *controller, const struct image *image);
 /* quorum_events.activated. An empty cluster gets its bootstrap records now. */
 void controller_activate(struct controller *controller, int32_t epoch);
 /* quorum_events.deactivated: reverts to the committed image; waiting calls get NOT_CONTROLLER. */

@@ -95,6 +95,7 @@ void broker_free(struct broker *broker)
     api_forget(&broker->api);
     env_post_cancel(broker->env, &broker->step);
     image_free(broker->image);
+    image_free(broker->loading);
     mem_free(broker);
 }
 

@@ -125,6 +125,7 @@ struct broker {
     struct list vigils;                                    /* dials to brokers that may have died */
     struct node_link *controller_links[QUORUM_VOTERS_MAX]; /* by voter; made when needed */
     struct image *image;
+    struct image *loading; /* what a snapshot has told so far; NULL: none is being told */
     bool publishing; /* replay is over: changes go to the rooms as they come */
 
     struct node_replica_links *replica_links; /* the replicas' way to other brokers */
@@ -172,6 +173,12 @@ const struct quorum_events *node_quorum_events(void);
 struct controller_writer node_controller_writer(struct broker *broker);
 /* The image is current: everything in it goes to the rooms, from here on every change does. */
 void node_publish_all(struct broker *broker);
+
+/* snapshot.c: the image into a metadata snapshot and out of it */
+void node_take_snapshot(void *ctx, const struct quorum_snapshot_part *part);
+void node_give_snapshot(void *ctx);
+/* Tells the rooms of what has changed, when they are told of anything yet. */
+void node_image_changed(struct broker *broker, const struct image_delta *delta);
 
 /* registration.c: this broker's life as the controller sees it */
 void node_register(struct broker *broker);

@@ -280,6 +280,22 @@ static void fill_api(struct broker *broker)
     list_init(&broker->api.orphans);
 }
 
+static void add_log_settings(struct quorum_config *config, const struct settings *values)
+{
+    static const char test_bytes[] = "internal.metadata.log.segment.bytes";
+    config->fetch_bytes = settings_int(values, "controller.quorum.fetch.max.bytes");
+    config->fetch_snapshot_bytes =
+        settings_int(values, "controller.quorum.fetch.snapshot.max.bytes");
+    config->snapshot_bytes =
+        settings_long(values, "metadata.log.max.record.bytes.between.snapshots");
+    config->snapshot_interval_ms = settings_long(values, "metadata.log.max.snapshot.interval.ms");
+    config->retention_bytes = settings_long(values, "metadata.max.retention.bytes");
+    config->retention_ms = settings_long(values, "metadata.max.retention.ms");
+    config->segment_ms = settings_long(values, "metadata.log.segment.ms");
+    config->segment_bytes = settings_int(
+        values, settings_has_value(values, test_bytes) ? test_bytes : "metadata.log.segment.bytes");
+}
+
 static struct quorum_config quorum_config_of(struct broker *broker)
 {
     const struct broker_settings *settings = broker->settings;
@@ -304,6 +320,7 @@ static struct quorum_config quorum_config_of(struct broker *broker)
     config.request_timeout_ms =
         settings_int(settings->values, "controller.quorum.request.timeout.ms");
     config.retry_backoff_ms = settings_int(settings->values, "controller.quorum.retry.backoff.ms");
+    add_log_settings(&config, settings->values);
     return config;
 }
 

@@ -50,6 +50,17 @@ static void on_opened(void *ctx, enum err error, const struct err_text *text)
     }
 }
 
+void node_image_changed(struct broker *broker, const struct image_delta *delta)
+{
+    if (broker->publishing && broker->phase < BROKER_STOPPING) {
+        publish(broker, delta);
+    }
+    if (broker->phase < BROKER_STOPPING) {
+        node_registration_image_changed(broker);
+        node_register_controller(broker);
+    }
+}
+
 static void on_committed(void *ctx, const struct quorum_committed *committed)
 {
     struct broker *broker = ctx;
@@ -67,14 +78,8 @@ static void on_committed(void *ctx, const struct quorum_committed *committed)
                   (long long)committed->base_offset, (long long)committed->last_offset, text.text);
         return;
     }
-    if (broker->publishing && broker->phase < BROKER_STOPPING) {
-        publish(broker, &delta);
-    }
+    node_image_changed(broker, &delta);
     image_delta_clear(&delta);
-    if (broker->phase < BROKER_STOPPING) {
-        node_registration_image_changed(broker);
-        node_register_controller(broker);
-    }
 }
 
 static void on_leader_changed(void *ctx, int32_t leader_id, int32_t epoch)
@@ -119,7 +124,9 @@ const struct quorum_events *node_quorum_events(void)
                                                 .leader_changed = on_leader_changed,
                                                 .activated = on_activated,
                                                 .deactivated = on_deactivated,
-                                                .failed = on_failed};
+                                                .failed = on_failed,
+                                                .snapshot = node_take_snapshot,
+                                                .snapshot_due = node_give_snapshot};
     return &events;
 }
 

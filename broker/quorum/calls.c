@@ -39,6 +39,7 @@ static void tell_next(struct env_post *post)
 void quorum_calls_init(struct quorum *quorum)
 {
     list_init(&quorum->parked);
+    list_init(&quorum->serving);
     list_init(&quorum->unsynced);
     list_init(&quorum->answered);
     env_post_init(&quorum->answers, tell_next);
@@ -46,7 +47,8 @@ void quorum_calls_init(struct quorum *quorum)
 
 void quorum_calls_free(struct quorum *quorum)
 {
-    struct list *lists[] = {&quorum->parked, &quorum->unsynced, &quorum->answered};
+    struct list *lists[] = {&quorum->parked, &quorum->serving, &quorum->unsynced,
+                            &quorum->answered};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         LIST_FOREACH(node, lists[i]) {
             struct quorum_waiting *waiting = CONTAINER_OF(node, struct quorum_waiting, node);
@@ -59,8 +61,8 @@ void quorum_calls_free(struct quorum *quorum)
 
 bool quorum_calls_busy(const struct quorum *quorum)
 {
-    return !list_empty(&quorum->parked) || !list_empty(&quorum->unsynced) ||
-           !list_empty(&quorum->answered);
+    return !list_empty(&quorum->parked) || !list_empty(&quorum->serving) ||
+           !list_empty(&quorum->unsynced) || !list_empty(&quorum->answered);
 }
 
 void quorum_call_answer(struct quorum_waiting *waiting)
@@ -118,6 +120,9 @@ void quorum_submit(struct quorum *quorum, struct quorum_call *call)
     case API_FETCH:
         quorum_serve_fetch(quorum, waiting);
         break;
+    case API_FETCH_SNAPSHOT:
+        quorum_serve_snapshot(quorum, waiting);
+        break;
     case API_VOTE:
         quorum_serve_vote(quorum, waiting);
         break;
@@ -139,6 +144,7 @@ void quorum_cancel(struct quorum *quorum, struct quorum_call *call)
     }
     ASSERT(waiting->call == call);
     call->waiting = NULL;
+    quorum_serve_snapshot_cancel(waiting);
     if (waiting->reading && log_read_cancel(&waiting->read)) {
         waiting->reading = false;
     }

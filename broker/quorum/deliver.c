@@ -1,5 +1,5 @@
-/* News upward: one piece a turn, in this order: what ended, who leads, what is committed, that we
- * may decide.
+/* News upward: one piece a turn, in this order: what ended, who leads, a snapshot, what is
+ * committed, that we may decide, that a snapshot is due.
  *
  * Committed batches come from memory when this leader appended them, else from the log, a chunk at
  * a time, the next one being read while the last is told. */
@@ -36,9 +36,11 @@ static void take_chunk(struct quorum *quorum)
     struct log_read *read = &quorum->read;
     ASSERT(quorum->reading && quorum->chunk == NULL);
     quorum->reading = false;
-    if (!working(quorum)) {
+    if (!working(quorum) || quorum->read_is_stale) {
+        quorum->read_is_stale = false;
         buf_unref(read->bytes);
         read->bytes = NULL;
+        quorum_deliver_wake(quorum);
         return;
     }
     if (read->error != ERR_NONE || read->bytes == NULL || read->next_offset <= read->offset) {
@@ -96,6 +98,7 @@ static void tell_batches(struct quorum *quorum, struct buf *buf, int64_t next_of
     };
     ASSERT(next_offset > quorum->delivered && next_offset <= quorum->high_watermark);
     quorum->delivered = next_offset;
+    quorum->since_bytes += (int64_t)buf->size;
     quorum->events->committed(quorum->ctx, &committed);
     buf_unref(buf);
 }
@@ -140,6 +143,16 @@ static bool tell_committed(struct quorum *quorum)
     list_remove(&own->node);
     mem_free(own);
     tell_batches(quorum, buf, next_offset);
+    return true;
+}
+
+static bool tell_due(struct quorum *quorum)
+{
+    if (!quorum_snapshot_due(quorum)) {
+        return false;
+    }
+    quorum->asked_at = quorum->delivered;
+    quorum->events->snapshot_due(quorum->ctx);
     return true;
 }
 
@@ -214,12 +227,13 @@ static void pump(struct env_post *post)
 {
     struct quorum *quorum = CONTAINER_OF(post, struct quorum, pump);
     ASSERT(!quorum->closing);
-    bool told;
+    bool told = false;
     if (quorum->broken) {
         told = tell_end(quorum) || tell_failure(quorum);
-    } else {
+    } else if (quorum->opened || quorum->tell_opened) {
         told = tell_opened(quorum) || tell_end(quorum) || tell_leader(quorum) ||
-               tell_committed(quorum) || tell_active(quorum);
+               (quorum->load.wanted ? quorum_tell_snapshot(quorum) : tell_committed(quorum)) ||
+               tell_active(quorum) || tell_due(quorum);
     }
     if (told) {
         quorum_deliver_wake(quorum);

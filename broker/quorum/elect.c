@@ -5,14 +5,6 @@
 #include "common/wire/kafka_error.h"
 #include "common/wire/messages.h"
 
-int64_t quorum_own_end(const struct quorum *quorum, int32_t *last_epoch)
-{
-    int64_t end = log_assigned_end(quorum->log);
-    int32_t epoch = end == log_start(quorum->log) ? -1 : log_epoch_at(quorum->log, end - 1);
-    *last_epoch = epoch < 0 ? 0 : epoch;
-    return end;
-}
-
 void quorum_elect_start(struct quorum *quorum)
 {
     for (int32_t i = 0; i < quorum->config.voter_count; i++) {

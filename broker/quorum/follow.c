@@ -38,7 +38,7 @@ void quorum_follow_fetch(struct quorum *quorum, struct quorum_peer *peer)
     /* An idle leader must answer before we give it up, however short the operator has made that. */
     int32_t patience_ms = quorum->config.fetch_timeout_ms / 2;
     request.max_wait_ms = patience_ms < QUORUM_FETCH_WAIT_MS ? patience_ms : QUORUM_FETCH_WAIT_MS;
-    request.max_bytes = QUORUM_FETCH_BYTES;
+    request.max_bytes = quorum->config.fetch_bytes;
     request.topics.items = &topic;
     request.topics.count = 1;
     quorum_send(quorum, peer, API_FETCH, 15, 18, &request);
@@ -62,13 +62,12 @@ static void truncate(struct quorum *quorum, int32_t epoch, int64_t end_offset)
 {
     int64_t end = common_end(quorum, epoch, end_offset);
     ASSERT(end >= 0 && end <= log_assigned_end(quorum->log));
-    if (end < quorum->high_watermark) {
+    if (end < quorum_floor(quorum)) {
         struct err_text text = {{0}};
         err_set(&text,
                 "node %" PRId32 ", leader of epoch %" PRId32 ", lacks committed metadata: it ends "
                 "epoch %" PRId32 " at offset %" PRId64 ", our high watermark is %" PRId64,
-                quorum->now.leader_id, quorum->now.epoch, epoch, end_offset,
-                quorum->high_watermark);
+                quorum->now.leader_id, quorum->now.epoch, epoch, end_offset, quorum_floor(quorum));
         quorum_fail(quorum, ERR_CORRUPT, &text);
         return;
     }
@@ -152,6 +151,12 @@ static void take(struct quorum *quorum, struct quorum_peer *peer,
     if (partition->diverging_epoch.epoch >= 0) {
         peer->retry_at_ms = 0;
         truncate(quorum, partition->diverging_epoch.epoch, partition->diverging_epoch.end_offset);
+        return;
+    }
+    if (partition->snapshot_id.end_offset >= 0 || partition->snapshot_id.epoch >= 0) {
+        quorum_download_begin(quorum, partition->snapshot_id.end_offset,
+                              partition->snapshot_id.epoch);
+        peer->retry_at_ms = quorum->download.active ? 0 : peer->retry_at_ms;
         return;
     }
     if (!append(quorum, &partition->records)) {

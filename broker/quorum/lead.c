@@ -128,14 +128,19 @@ static void count_fetched(struct quorum *quorum)
         env_now_ms(quorum->env) + (int64_t)quorum->config.fetch_timeout_ms * 3 / 2;
 }
 
-void quorum_lead_fetched(struct quorum *quorum, struct quorum_peer *peer, int64_t offset,
-                         const struct uuid *directory_id)
+void quorum_lead_heard(struct quorum *quorum, struct quorum_peer *peer)
 {
     ASSERT(quorum->role == QUORUM_LEADER && peer->voter.id != quorum->config.node_id);
-    quorum_seen_note(quorum, &peer->seen, offset, directory_id);
     peer->fetched = true;
     peer->retry_at_ms = env_now_ms(quorum->env) + quorum->config.fetch_timeout_ms / 2;
     count_fetched(quorum);
+}
+
+void quorum_lead_fetched(struct quorum *quorum, struct quorum_peer *peer, int64_t offset,
+                         const struct uuid *directory_id)
+{
+    quorum_seen_note(quorum, &peer->seen, offset, directory_id);
+    quorum_lead_heard(quorum, peer);
     quorum_lead_advance(quorum);
 }
 

@@ -57,13 +57,19 @@ static void log_opened(void *ctx, struct log *log, const struct log_opened *open
         return;
     }
     quorum->log_ready = true;
-    quorum_store_open(quorum); /* its directory exists now */
+    quorum_snapshots_open(quorum); /* its directory exists now */
 }
 
 /* The metadata log keeps everything (snapshots shorten it) and syncs every write. */
-static struct log_config metadata_log_config(void)
+static struct log_config metadata_log_config(const struct quorum_config *quorum)
 {
     struct log_config config = log_config_default();
+    if (quorum->segment_bytes > 0) {
+        config.segment_bytes = quorum->segment_bytes;
+    }
+    if (quorum->segment_ms > 0) {
+        config.segment_ms = quorum->segment_ms;
+    }
     config.flush_messages = 1;
     config.retention_ms = -1;
     config.retention_bytes = -1;
@@ -109,9 +115,18 @@ struct quorum *quorum_open(struct env *env, struct log_dir *dir, const struct qu
     if (quorum->config.retry_backoff_ms <= 0) {
         quorum->config.retry_backoff_ms = 20;
     }
+    if (quorum->config.fetch_bytes <= 0) {
+        quorum->config.fetch_bytes = QUORUM_FETCH_BYTES;
+    }
+    if (quorum->config.fetch_snapshot_bytes <= 0) {
+        quorum->config.fetch_snapshot_bytes = QUORUM_FETCH_BYTES;
+    }
+    list_init(&quorum->tasks);
+    quorum->asked_at = -1;
+    quorum->since_ms = env_now_ms(env);
     quorum_calls_init(quorum);
     quorum_deliver_init(quorum);
-    struct log_config log_config = metadata_log_config();
+    struct log_config log_config = metadata_log_config(config);
     struct uuid id = quorum_topic_id();
     quorum->log_opening = true;
     quorum->log = log_open(dir, QUORUM_TOPIC, 0, &id, &log_config, ENV_WORKER_META, ENV_WORKER_META,
@@ -143,11 +158,12 @@ void quorum_close_step(struct quorum *quorum)
 {
     ASSERT(quorum->closing);
     if (quorum->log_opening || quorum->reading || quorum->store.busy || quorum_calls_busy(quorum) ||
-        quorum->close_begun) {
+        quorum_tasks_busy(quorum) || quorum->close_begun) {
         return;
     }
     quorum->close_begun = true;
     quorum_store_close(quorum);
+    quorum_tasks_close(quorum);
     if (quorum->log_ready) {
         log_close(quorum->log, log_closed, quorum);
     } else {
@@ -170,8 +186,11 @@ void quorum_close(struct quorum *quorum, void (*done)(void *ctx), void *ctx)
     quorum_serve_end_all(quorum);
     quorum_calls_refuse(quorum);
     env_timer_cancel(quorum->env, &quorum->timer);
+    env_timer_cancel(quorum->env, &quorum->tend);
     env_post_cancel(quorum->env, &quorum->pump);
     quorum_own_clear(quorum);
+    quorum_load_drop(quorum);
+    quorum_download_drop(quorum);
     if (quorum->reading && log_read_cancel(&quorum->read)) {
         quorum->reading = false;
     }
@@ -184,10 +203,14 @@ void quorum_free(struct quorum *quorum)
         return;
     }
     env_timer_cancel(quorum->env, &quorum->timer);
+    env_timer_cancel(quorum->env, &quorum->tend);
     env_timer_cancel(quorum->env, &quorum->store.retry);
     env_post_cancel(quorum->env, &quorum->pump);
     quorum_own_clear(quorum);
     buf_unref(quorum->chunk);
+    quorum_tasks_free(quorum);
+    quorum_load_drop(quorum);
+    mem_free(quorum->snapshots);
     bytes_free(&quorum->store.content);
     if (quorum->log != NULL) {
         log_free(quorum->log);

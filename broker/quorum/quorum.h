@@ -1,4 +1,4 @@
-/* quorum: KRaft (KIP-595, KIP-996) over the log __cluster_metadata-0.
+/* quorum: KRaft (KIP-595, KIP-630, KIP-996) over the log __cluster_metadata-0.
  *
  * It elects, replicates and commits; it knows nothing of what the records mean. News goes up
  * through quorum_events, each in a turn of its own, in the order of the log.
@@ -15,6 +15,11 @@
  * epoch it is in (it may have had our vote for that one) and we hold durably all that is below the
  * high watermark of a leader of no older epoch. Its pre-votes go out meanwhile: they bind nobody
  * and are how empty voters hear of each other.
+ *
+ * SNAPSHOTS. Now and then its owner is asked for all it holds, which a worker writes to a file; the
+ * log's beginning goes once it is too old or too much. Who lacks what is gone fetches a snapshot
+ * from the leader instead. A snapshot holds what is committed only, so it may take the log's place
+ * wherever it is ahead of it.
  *
  * PEERS. The room has no socket: requests go out by quorum_peers, come in by quorum_submit. */
 #ifndef BROKER_QUORUM_QUORUM_H
@@ -79,6 +84,15 @@ struct quorum_config {
     int32_t request_timeout_ms;  /* controller.quorum.request.timeout.ms; 0 = 2000 */
     int32_t retry_backoff_ms;    /* controller.quorum.retry.backoff.ms; 0 = 20 */
     uint32_t replay_chunk_bytes; /* read and delivered in one turn; 0 = 64 KiB */
+    int64_t
+        snapshot_bytes; /* metadata.log.max.record.bytes.between.snapshots; 0: none are written */
+    int64_t snapshot_interval_ms; /* metadata.log.max.snapshot.interval.ms; 0: by bytes only */
+    int64_t retention_bytes;      /* metadata.max.retention.bytes, log and snapshots; -1 no limit */
+    int64_t retention_ms;         /* metadata.max.retention.ms, of snapshots; -1 no limit */
+    int32_t segment_bytes;        /* metadata.log.segment.bytes; 0 = 1 GiB */
+    int64_t segment_ms;           /* metadata.log.segment.ms; 0 = 7 days */
+    int32_t fetch_bytes;          /* controller.quorum.fetch.max.bytes; 0 = 1 MiB */
+    int32_t fetch_snapshot_bytes; /* controller.quorum.fetch.snapshot.max.bytes; 0 = 1 MiB */
 };
 
 /* KafkaRaftClient's states. A node that is no voter is unattached or a follower. */
@@ -101,12 +115,26 @@ struct quorum_committed {
     int64_t last_offset;
 };
 
+/* A piece of a snapshot: record batches, whole, control batches among them, whose own offsets mean
+ * nothing. From the first to the last piece they say all there is to know of what the log held up
+ * to and including last_offset: whatever was delivered before is replaced. */
+struct quorum_snapshot_part {
+    const uint8_t *batches; /* good during the call */
+    size_t size_bytes;
+    bool first; /* also of a newer one, before the last piece of an older */
+    bool last;
+    int64_t last_offset;
+    int32_t epoch;        /* of that record */
+    int64_t timestamp_ms; /* of that record */
+};
+
 /* Every call comes in a turn of its own; a callee may call quorum_append and the readers, not
  * quorum_free. */
 struct quorum_events {
     /* The log and quorum-state are read (or not: then nothing else follows). */
     void (*opened)(void *ctx, enum err error, const struct err_text *text);
-    /* In order, from the log's start, no gap, nothing twice. */
+    /* In order, from the log's start or from where the last snapshot ended, no gap, nothing twice.
+     */
     void (*committed)(void *ctx, const struct quorum_committed *committed);
     /* leader_id -1: none known. */
     void (*leader_changed)(void *ctx, int32_t leader_id, int32_t epoch);
@@ -118,6 +146,11 @@ struct quorum_events {
     void (*deactivated)(void *ctx, int32_t epoch);
     /* The log or quorum-state could not be written: this node takes no part any more. */
     void (*failed)(void *ctx, enum err error, const struct err_text *text);
+    /* At the start, and when this node was too far behind its leader. Never while it leads. */
+    void (*snapshot)(void *ctx, const struct quorum_snapshot_part *part);
+    /* All that was delivered so far should be written: answered by quorum_snapshot, within the call
+     * or not at all (then asked again after what is delivered next). */
+    void (*snapshot_due)(void *ctx);
 };
 
 /* Opens the log in `dir` (which stays the caller's), reads or makes quorum-state, and takes part.
@@ -149,6 +182,23 @@ int64_t quorum_next_offset(const struct quorum *quorum);
 /* Steps down on the caller's wish (a decision failed half way, a controlled stop). */
 void quorum_resign(struct quorum *quorum, int32_t epoch, const char *why);
 
+/* ---- snapshots --------------------------------------------------------------------------------
+ */
+
+/* All that was delivered up to now, as framed records. */
+struct quorum_snapshot_source {
+    /* On a worker, while the core goes on: hands every record to `put`; ends at once with what it
+     * returns unless that is ERR_NONE. */
+    enum err (*write)(const void *state,
+                      enum err (*put)(void *to, const void *record, size_t size_bytes), void *to);
+    void (*release)(void *state); /* on the core, in any case */
+    void *state;
+    int64_t timestamp_ms; /* of the last record it holds */
+};
+
+/* In answer to snapshot_due. */
+void quorum_snapshot(struct quorum *quorum, const struct quorum_snapshot_source *source);
+
 /* ---- peers ------------------------------------------------------------------------------------
  */
 
@@ -157,16 +207,16 @@ void quorum_resign(struct quorum *quorum, int32_t epoch, const char *why);
  * ERR_UNSUPPORTED says that there is no common version. Not from within quorum_peers.send. */
 void quorum_answered(struct quorum *quorum, uint64_t token, enum err error, const void *response);
 
-/* Vote, BeginQuorumEpoch, EndQuorumEpoch, and Fetch of __cluster_metadata. In the caller's memory,
- * in place until `done` or quorum_cancel. Authorisation is the caller's. */
+/* Vote, BeginQuorumEpoch, EndQuorumEpoch, and Fetch and FetchSnapshot of __cluster_metadata. In the
+ * caller's memory, in place until `done` or quorum_cancel. Authorisation is the caller's. */
 struct quorum_call {
     int16_t api_key;
     int16_t version;
     const void *request; /* struct NAME_request; read within quorum_submit only */
     void *response;      /* struct NAME_response; filled, defaults included, when `done` comes */
     struct arena *arena; /* for what `response` points at */
-    struct buf *records; /* what a Fetch response's records lie in: the caller's reference from
-                          * `done` on; NULL when there are none */
+    struct buf *records; /* what the records of a Fetch or FetchSnapshot response lie in: the
+                          * caller's reference from `done` on; NULL when there are none */
     /* Once, in a later turn. May submit; must not free the quorum. */
     void (*done)(struct quorum_call *call);
     void *waiting; /* the quorum's */

@@ -5,7 +5,9 @@
  * EndQuorumEpoch served), lead.c (appending, high watermark, duties of a leader), serve.c (Fetch
  * served), follow.c (Fetch asked), send.c (requests out, answers in), calls.c (requests in, answers
  * out), deliver.c (news upward), store.c (the quorum-state file), batch.c (record batches),
- * observers.c (who fetches), describe.c. */
+ * observers.c (who fetches), describe.c, task.c (jobs), snapshots.c (which there are),
+ * snapshot_write.c, snapshot_load.c (told upward), snapshot_serve.c, snapshot_fetch.c,
+ * snapshot_file.c. */
 #ifndef BROKER_QUORUM_QUORUM_INTERNAL_H
 #define BROKER_QUORUM_QUORUM_INTERNAL_H
 
@@ -27,7 +29,57 @@ enum {
 };
 
 /* Keys of the APIs that quorums speak. */
-enum { API_FETCH = 1, API_VOTE = 52, API_BEGIN_QUORUM_EPOCH = 53, API_END_QUORUM_EPOCH = 54 };
+enum {
+    API_FETCH = 1,
+    API_VOTE = 52,
+    API_BEGIN_QUORUM_EPOCH = 53,
+    API_END_QUORUM_EPOCH = 54,
+    API_FETCH_SNAPSHOT = 59
+};
+
+/* One of the room's jobs about snapshots. */
+struct quorum_task {
+    struct list node; /* quorum->tasks */
+    struct quorum *quorum;
+    struct env_job job;
+    enum err (*run)(struct quorum_task *task, struct env_fs *fs);
+    void (*finished)(struct quorum_task *task); /* also while the room closes */
+    void (*release)(struct quorum_task *task);  /* may be NULL */
+    enum err error;
+    struct err_text text;
+};
+
+/* A snapshot's name: one past the last record it stands for, and that record's epoch. */
+struct quorum_snapshot_id {
+    int64_t end_offset;
+    int32_t epoch;
+};
+
+struct quorum_snapshot {
+    struct quorum_snapshot_id id;
+    int64_t size_bytes;
+    int64_t timestamp_ms; /* of the last record it stands for */
+};
+
+/* A snapshot that is being told upward. */
+struct quorum_load {
+    bool wanted;
+    struct quorum_snapshot snapshot;
+    int64_t at; /* told so far, in bytes */
+    struct env_file *file;
+    struct quorum_task *task; /* reads the next piece */
+    struct buf *chunk;        /* read, to be told */
+};
+
+/* A snapshot that is being fetched from our leader. */
+struct quorum_download {
+    bool active;
+    struct quorum_snapshot_id id;
+    int64_t size_bytes;       /* -1 not known yet */
+    int64_t position;         /* what we have, or are writing */
+    struct quorum_task *task; /* writes a piece */
+    int64_t not_before_ms;    /* after one that failed */
+};
 
 /* What quorum-state says: an election's outcome as far as this node knows it. */
 struct quorum_state {
@@ -99,7 +151,7 @@ struct quorum_peer {
 
 /* A call that cannot be answered yet, or whose answer is on its way up. */
 struct quorum_waiting {
-    struct list node; /* quorum->parked, ->unsynced or ->answered */
+    struct list node; /* quorum->parked, ->serving, ->unsynced or ->answered */
     struct quorum *quorum;
     struct quorum_call *call;
     struct buf *records;   /* of the answer */
@@ -112,6 +164,7 @@ struct quorum_waiting {
     int64_t until_ms;
     bool reading;
     struct log_read read;
+    struct quorum_task *task; /* of a FetchSnapshot: reads the piece */
 };
 
 struct quorum {
@@ -157,6 +210,7 @@ struct quorum {
 
     /* Calls. */
     struct list parked;
+    struct list serving; /* FetchSnapshots whose piece is being read */
     struct list unsynced;
     struct list answered;
     struct env_post answers;
@@ -177,6 +231,23 @@ struct quorum {
     bool reading;
     struct buf *chunk; /* read and waiting to be delivered */
     int64_t chunk_next;
+    bool read_is_stale; /* what is being read was cut off meanwhile */
+
+    /* Snapshots. */
+    struct list tasks;
+    struct env_lane *lanes[ENV_WORKERS];
+    struct quorum_snapshot *snapshots; /* whole ones, by offset */
+    size_t snapshot_count;
+    size_t snapshot_capacity;
+    struct quorum_load load;
+    struct quorum_download download;
+    struct env_timer tend;
+    bool writing;
+    bool said_no_room;
+    int64_t asked_at;    /* `delivered` when snapshot_due was told last */
+    int64_t since_bytes; /* delivered since the last snapshot */
+    int64_t since_ms;
+    int64_t write_after_ms;
 };
 
 /* quorum.c */
@@ -214,8 +285,6 @@ void quorum_elect_start(struct quorum *quorum);
 void quorum_elect_ask(struct quorum *quorum);
 void quorum_elect_count(struct quorum *quorum);
 void quorum_vote_answered(struct quorum *quorum, struct quorum_peer *peer, const void *response);
-/* The end of our log: one past its last offset, and that one's epoch (0 when empty). */
-int64_t quorum_own_end(const struct quorum *quorum, int32_t *last_epoch);
 
 /* vote.c */
 void quorum_serve_vote(struct quorum *quorum, struct quorum_waiting *waiting);
@@ -228,6 +297,8 @@ void quorum_serve_fetch(struct quorum *quorum, struct quorum_waiting *waiting);
 void quorum_serve_parked(struct quorum *quorum);
 /* We lead no more. */
 void quorum_serve_end_all(struct quorum *quorum);
+/* Kafka's code for who asks what only the leader of `epoch` may answer. */
+int16_t quorum_judge_fetch(const struct quorum *quorum, int32_t epoch);
 /* The high watermark as a leader may give it out: -1 before it covers an entry of its own epoch. */
 int64_t quorum_lead_watermark(const struct quorum *quorum);
 
@@ -273,6 +344,8 @@ void quorum_renounce_answered(struct quorum *quorum, struct quorum_peer *peer,
 /* A voter's Fetch at `offset` is valid: it has all below durably. */
 void quorum_lead_fetched(struct quorum *quorum, struct quorum_peer *peer, int64_t offset,
                          const struct uuid *directory_id);
+/* It asked for something that only the leader of this epoch has. */
+void quorum_lead_heard(struct quorum *quorum, struct quorum_peer *peer);
 
 /* observers.c */
 extern const struct quorum_seen quorum_not_seen;
@@ -282,6 +355,53 @@ void quorum_seen_note(const struct quorum *quorum, struct quorum_seen *seen, int
 void quorum_observer_fetched(struct quorum *quorum, int32_t id, int64_t offset,
                              const struct uuid *directory_id);
 void quorum_observers_tidy(struct quorum *quorum); /* forgets the silent */
+
+/* task.c: `size` is of a struct that begins with quorum_task and is freed when its news is in. */
+void *quorum_task_new(struct quorum *quorum, size_t size);
+void quorum_task_submit(struct quorum_task *task, enum env_worker worker);
+bool quorum_tasks_busy(const struct quorum *quorum);
+void quorum_tasks_close(struct quorum *quorum);
+void quorum_tasks_free(struct quorum *quorum);
+
+/* snapshots.c */
+void quorum_snapshots_open(struct quorum *quorum); /* then quorum-state is read */
+void quorum_snapshots_tend(struct quorum *quorum); /* from time to time from now on */
+void quorum_snapshots_trim(struct quorum *quorum);
+const struct quorum_snapshot *quorum_snapshot_newest(const struct quorum *quorum); /* or NULL */
+const struct quorum_snapshot *quorum_snapshot_oldest(const struct quorum *quorum);
+const struct quorum_snapshot *quorum_snapshot_of(const struct quorum *quorum,
+                                                 struct quorum_snapshot_id id);
+void quorum_snapshot_add(struct quorum *quorum, const struct quorum_snapshot *snapshot);
+/* A fetched one: takes the log's place when it is ahead of it. */
+void quorum_snapshot_adopt(struct quorum *quorum, const struct quorum_snapshot *snapshot);
+/* The end of our log: one past its last offset, and that one's epoch (0 when there never was one).
+ */
+int64_t quorum_own_end(const struct quorum *quorum, int32_t *last_epoch);
+int32_t quorum_last_epoch(const struct quorum *quorum);
+/* KafkaRaftLog.endOffsetForEpoch. */
+void quorum_end_of_epoch(const struct quorum *quorum, int32_t epoch, int32_t *found_epoch,
+                         int64_t *end_offset);
+/* All below is known to be committed; -1 nothing. */
+int64_t quorum_floor(const struct quorum *quorum);
+
+/* snapshot_write.c */
+bool quorum_snapshot_due(const struct quorum *quorum);
+
+/* snapshot_load.c */
+void quorum_load_begin(struct quorum *quorum, const struct quorum_snapshot *snapshot);
+void quorum_load_drop(struct quorum *quorum);
+bool quorum_tell_snapshot(struct quorum *quorum); /* true when something was told */
+
+/* snapshot_serve.c */
+void quorum_serve_snapshot(struct quorum *quorum, struct quorum_waiting *waiting);
+void quorum_serve_snapshot_cancel(struct quorum_waiting *waiting);
+
+/* snapshot_fetch.c */
+void quorum_download_begin(struct quorum *quorum, int64_t end_offset, int32_t epoch);
+void quorum_download_drop(struct quorum *quorum);
+void quorum_download_ask(struct quorum *quorum, struct quorum_peer *peer);
+void quorum_download_answered(struct quorum *quorum, struct quorum_peer *peer,
+                              const void *response);
 
 /* deliver.c */
 void quorum_deliver_init(struct quorum *quorum);

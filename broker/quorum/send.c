@@ -59,7 +59,7 @@ bool quorum_answer_common(struct quorum *quorum, int16_t kafka_error, int32_t le
 
 static void failed(struct quorum *quorum, struct quorum_peer *peer, enum err error)
 {
-    if (peer->api_key == API_FETCH) {
+    if (peer->api_key == API_FETCH || peer->api_key == API_FETCH_SNAPSHOT) {
         quorum_follow_failed(quorum, peer, error);
     } else if (peer->api_key == API_VOTE && peer->pre_vote && error == ERR_UNSUPPORTED) {
         peer->ballot = BALLOT_GRANTED; /* older than KIP-996: it cannot object beforehand */
@@ -85,6 +85,8 @@ void quorum_answered(struct quorum *quorum, uint64_t token, enum err error, cons
         failed(quorum, peer, error);
     } else if (peer->api_key == API_FETCH) {
         quorum_follow_answered(quorum, peer, response);
+    } else if (peer->api_key == API_FETCH_SNAPSHOT) {
+        quorum_download_answered(quorum, peer, response);
     } else if (peer->api_key == API_VOTE) {
         quorum_vote_answered(quorum, peer, response);
     } else if (peer->api_key == API_BEGIN_QUORUM_EPOCH) {

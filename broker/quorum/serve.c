@@ -6,6 +6,9 @@
  * give it is parked until something is written, the high watermark passes the asker's, or its time
  * is over.
  *
+ * What the asker needs is gone from our log, or is of an epoch that our oldest snapshot stands for:
+ * the newest snapshot's id goes back instead (KIP-630).
+ *
  * FAILURES. Another epoch: FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH; we do not lead:
  * NOT_LEADER_OR_FOLLOWER, each with the leader we know. Its last entry is not ours: the end of what
  * may be common (DivergingEpoch). Leadership ends: every parked fetch is answered at once. */
@@ -160,25 +163,45 @@ static bool is_ours(const struct fetch_request *request, int16_t version)
                          : wire_str_is(request->topics.items[0].topic, QUORUM_TOPIC);
 }
 
-static int16_t judge(const struct quorum *quorum, const struct fetch_request_partition *asked)
+int16_t quorum_judge_fetch(const struct quorum *quorum, int32_t epoch)
 {
     if (quorum->broken || quorum->closing || quorum->role == QUORUM_OPENING) {
         return KAFKA_BROKER_NOT_AVAILABLE;
     }
-    if (asked->fetch_offset < 0 || asked->last_fetched_epoch < 0 ||
-        asked->current_leader_epoch < 0) {
+    if (epoch < 0) {
         return KAFKA_INVALID_REQUEST;
     }
-    if (asked->current_leader_epoch < quorum->now.epoch) {
-        return KAFKA_FENCED_LEADER_EPOCH;
+    if (epoch != quorum->now.epoch) {
+        return epoch < quorum->now.epoch ? KAFKA_FENCED_LEADER_EPOCH : KAFKA_UNKNOWN_LEADER_EPOCH;
     }
-    if (asked->current_leader_epoch > quorum->now.epoch) {
-        return KAFKA_UNKNOWN_LEADER_EPOCH;
+    return quorum->role == QUORUM_LEADER ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER;
+}
+
+static int16_t judge(const struct quorum *quorum, const struct fetch_request_partition *asked)
+{
+    int16_t error = quorum_judge_fetch(quorum, asked->current_leader_epoch);
+    bool valid = asked->fetch_offset >= 0 && asked->last_fetched_epoch >= 0;
+    return valid || error == KAFKA_BROKER_NOT_AVAILABLE ? error : KAFKA_INVALID_REQUEST;
+}
+
+/* KafkaRaftLog.validateOffsetAndEpoch: true when the asker is to fetch a snapshot first. */
+static bool needs_snapshot(const struct quorum *quorum, const struct fetch_request_partition *asked,
+                           struct fetch_response_partition *partition)
+{
+    const struct quorum_snapshot *oldest = quorum_snapshot_oldest(quorum);
+    int64_t start = log_start(quorum->log);
+    if (oldest == NULL || (start == 0 && asked->fetch_offset == 0)) {
+        return false;
     }
-    if (quorum->role != QUORUM_LEADER) {
-        return KAFKA_NOT_LEADER_OR_FOLLOWER;
+    bool known = asked->fetch_offset > start ||
+                 (asked->fetch_offset == start && asked->last_fetched_epoch == oldest->id.epoch);
+    if (known && asked->last_fetched_epoch >= oldest->id.epoch) {
+        return false;
     }
-    return asked->fetch_offset < log_start(quorum->log) ? KAFKA_OFFSET_OUT_OF_RANGE : KAFKA_NONE;
+    const struct quorum_snapshot *newest = quorum_snapshot_newest(quorum);
+    partition->snapshot_id.end_offset = newest->id.end_offset;
+    partition->snapshot_id.epoch = newest->id.epoch;
+    return true;
 }
 
 /* True when the asker's last entry is not in our log; says where the common part may end. */
@@ -187,11 +210,7 @@ static bool diverges(const struct quorum *quorum, const struct fetch_request_par
 {
     int32_t epoch = -1;
     int64_t end = -1;
-    log_end_of_epoch(quorum->log, asked->last_fetched_epoch, &epoch, &end);
-    if (epoch < 0) {
-        epoch = log_last_epoch(quorum->log);
-        end = log_end(quorum->log);
-    }
+    quorum_end_of_epoch(quorum, asked->last_fetched_epoch, &epoch, &end);
     if (epoch == asked->last_fetched_epoch && end >= asked->fetch_offset) {
         return false;
     }
@@ -230,7 +249,8 @@ void quorum_serve_fetch(struct quorum *quorum, struct quorum_waiting *waiting)
     waiting->until_ms =
         env_now_ms(quorum->env) + (request->max_wait_ms < 0 ? 0 : request->max_wait_ms);
     int16_t error = judge(quorum, asked);
-    if (error != KAFKA_NONE || diverges(quorum, asked, partition_of(waiting))) {
+    if (error != KAFKA_NONE || needs_snapshot(quorum, asked, partition_of(waiting)) ||
+        diverges(quorum, asked, partition_of(waiting))) {
         answer(waiting, error);
         return;
     }

@@ -86,8 +86,11 @@ void quorum_fail(struct quorum *quorum, enum err error, const struct err_text *t
     quorum->failure_text = *text;
     quorum->epoch_start_offset = -1;
     env_timer_cancel(quorum->env, &quorum->timer);
+    env_timer_cancel(quorum->env, &quorum->tend);
     quorum_send_forget(quorum);
     quorum_own_clear(quorum);
+    quorum_load_drop(quorum);
+    quorum_download_drop(quorum);
     quorum_serve_end_all(quorum);
     quorum_calls_refuse(quorum);
     quorum_deliver_wake(quorum);
@@ -105,6 +108,7 @@ static void enter(struct quorum *quorum, enum quorum_role role)
     quorum->leader_watermark = -1;
     quorum->deadline_ms = INT64_MAX;
     quorum_send_forget(quorum);
+    quorum_download_drop(quorum);
     if (led) {
         quorum->epoch_start_offset = -1;
         quorum_own_clear(quorum);
@@ -274,7 +278,7 @@ void quorum_state_ready(struct quorum *quorum)
     }
     ASSERT(quorum->role == QUORUM_OPENING);
     quorum->proven = quorum->was_stored || quorum->config.voter_count <= 1 || !votes(quorum);
-    int32_t log_epoch = log_last_epoch(quorum->log);
+    int32_t log_epoch = quorum_last_epoch(quorum);
     if (log_epoch > quorum->now.epoch) {
         quorum->now = (struct quorum_state){log_epoch, -1, -1};
     }
@@ -288,7 +292,7 @@ void quorum_state_ready(struct quorum *quorum)
                ", epoch %" PRId32,
                quorum->config.node_id, log_start(quorum->log), log_end(quorum->log),
                quorum->now.epoch);
-    quorum->delivered = log_start(quorum->log);
+    ASSERT(quorum->delivered == 0 && (quorum->load.wanted || log_start(quorum->log) == 0));
     quorum->tell_opened = true;
     quorum_deliver_wake(quorum);
     take_part(quorum);

@@ -120,7 +120,11 @@ static void act(struct quorum *quorum)
         leader = quorum_peer_of(quorum, quorum->now.leader_id);
         ASSERT(leader != NULL);
         if (quorum_settled(quorum) && quorum_may_send(quorum, leader)) {
-            quorum_follow_fetch(quorum, leader);
+            if (quorum->download.active) {
+                quorum_download_ask(quorum, leader);
+            } else {
+                quorum_follow_fetch(quorum, leader);
+            }
         }
         quorum_follow_ask_epochs(quorum);
         break;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/quorum/crew_net.h"
+#include "tests/unit/quorum/crew_snapshot.h"
 
 static const char *const hosts[CREW_MAX] = {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4",
                                             "10.0.0.5", "10.0.0.6", "10.0.0.7"};
@@ -146,8 +147,9 @@ static void on_failed(void *ctx, enum err error, const struct err_text *text)
     fail_msg("node %d failed (%d): %s", mate->id, (int)error, text->text);
 }
 
-static const struct quorum_events events = {on_opened,    on_committed,   on_leader_changed,
-                                            on_activated, on_deactivated, on_failed};
+static const struct quorum_events events = {
+    on_opened,      on_committed, on_leader_changed,  on_activated,
+    on_deactivated, on_failed,    mate_take_snapshot, mate_give_snapshot};
 
 /* ---- a life ---- */
 
@@ -162,7 +164,12 @@ static void start_quorum(struct mate *mate)
                                    .election_timeout_ms = 1000,
                                    .fetch_timeout_ms = 2000,
                                    .election_backoff_max_ms = 1000,
-                                   .replay_chunk_bytes = 2000};
+                                   .replay_chunk_bytes = 2000,
+                                   .snapshot_bytes = crew->snapshot_bytes,
+                                   .retention_bytes = crew->retention_bytes,
+                                   .retention_ms = crew->retention_ms,
+                                   .segment_bytes = crew->segment_bytes,
+                                   .fetch_snapshot_bytes = crew->piece_bytes};
     for (int i = 0; i < crew->voters; i++) {
         config.voters[i].id = i + 1;
         config.voters[i].port = CREW_PORT;
@@ -290,6 +297,7 @@ void crew_build(struct crew *crew, uint64_t seed, int voters, int observers)
     crew->sim = sim_new(&options);
     sim_net_timeouts(crew->sim, 8000, 3000);
     crew->voters = voters;
+    crew->retention_bytes = crew->retention_ms = -1;
     crew->count = voters + observers;
     for (int i = 0; i < crew->count; i++) {
         struct mate *mate = &crew->mates[i];

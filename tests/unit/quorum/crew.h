@@ -50,6 +50,7 @@ struct mate {
     bool broken; /* `failed` was told */
     int32_t active_epoch;
     int64_t expected_offset;
+    size_t loaded; /* committed batches that a snapshot has named so far */
     int64_t high_watermark;
     int32_t last_role;
 };
@@ -59,7 +60,14 @@ struct crew {
     int voters;
     int count; /* voters and observers */
     struct mate mates[CREW_MAX];
-    bool load; /* leaders append now and then */
+    bool load;              /* leaders append now and then */
+    int64_t snapshot_bytes; /* 0: no snapshots */
+    int64_t retention_bytes;
+    int64_t retention_ms;
+    int32_t segment_bytes;
+    int32_t piece_bytes; /* of a fetched snapshot */
+    unsigned snapshots_written;
+    unsigned snapshots_told;
     struct crew_batch committed[CREW_BATCHES_MAX];
     size_t committed_count;
     int64_t committed_end;

@@ -81,7 +81,8 @@ static void call_done(struct quorum_call *call)
 
 static void answer_versions(struct reply *reply)
 {
-    static const int16_t keys[][3] = {{1, 4, 18}, {18, 0, 4}, {52, 0, 2}, {53, 0, 1}, {54, 0, 1}};
+    static const int16_t keys[][3] = {{1, 4, 18}, {18, 0, 4}, {52, 0, 2},
+                                      {53, 0, 1}, {54, 0, 1}, {59, 0, 1}};
     struct api_versions_response *response = reply->call.response;
     enum { KEYS = sizeof keys / sizeof keys[0] };
     wire_defaults(&wire_api_versions_response, response);

@@ -200,8 +200,21 @@ static void on_failed(void *ctx, enum err error, const struct err_text *text)
     house->last_error = (int)error;
 }
 
+static void on_snapshot_due(void *ctx)
+{
+    struct house *house = ctx;
+    fail_msg("a snapshot is due at offset %lld", (long long)house->expected_offset);
+}
+
+static void on_snapshot(void *ctx, const struct quorum_snapshot_part *part)
+{
+    (void)ctx;
+    fail_msg("a snapshot up to offset %lld", (long long)part->last_offset);
+}
+
 static const struct quorum_events events = {on_opened,    on_committed,   on_leader_changed,
-                                            on_activated, on_deactivated, on_failed};
+                                            on_activated, on_deactivated, on_failed,
+                                            on_snapshot,  on_snapshot_due};
 
 /* ---- a life ---- */
 

@@ -21,6 +21,8 @@ static struct tally {
     unsigned resignations;
     unsigned elections;
     unsigned batches;
+    unsigned written;
+    unsigned told;
     uint64_t events;
 } tally;
 
@@ -169,11 +171,29 @@ static void act(bool *wiped)
     }
 }
 
+/* In most crews often, and in most of these the log begins late. */
+static void draw_snapshots(void)
+{
+    if (below(4) == 0) {
+        return;
+    }
+    crew.snapshot_bytes = 200 + (int64_t)below(3000);
+    crew.piece_bytes = below(2) == 0 ? 100 + (int32_t)below(900) : 0;
+    crew.segment_bytes = below(2) == 0 ? 300 + (int32_t)below(3000) : 0;
+    if (below(4) > 0) {
+        crew.retention_bytes = (int64_t)below(5000);
+    }
+    if (below(4) == 0) {
+        crew.retention_ms = (int64_t)below(3000);
+    }
+}
+
 static void run_seed(uint64_t seed)
 {
     int voters = seed % 3 == 2 ? 5 : 3;
     crew_build(&crew, seed, voters, seed % 4 == 0 ? 1 : 0);
     crew.load = true;
+    draw_snapshots();
     bool wiped = false;
     for (int i = 0; i < crew.count; i++) {
         mate_start(&crew.mates[i]);
@@ -195,6 +215,8 @@ static void run_seed(uint64_t seed)
     }
     crew_progress(&crew, 40000);
     tally.elections += crew.elections;
+    tally.written += crew.snapshots_written;
+    tally.told += crew.snapshots_told;
     tally.batches += (unsigned)crew.committed_count;
     tally.events += sim_events(crew.sim);
     crew_raze(&crew);
@@ -215,10 +237,12 @@ static void nothing_committed_is_lost_or_told_twice(void **state)
     }
     print_message(
         "%llu seeds: %llu events, %u elections, %u batches committed, %u crashes, %u "
-        "wiped disks, %u blackouts, %u cuts, %u resets, %u clean stops, %u resignations\n",
+        "wiped disks, %u blackouts, %u cuts, %u resets, %u clean stops, %u resignations, %u "
+        "snapshots written, %u told\n",
         (unsigned long long)seeds, (unsigned long long)tally.events, tally.elections, tally.batches,
         tally.crashes, tally.wipes, tally.blackouts, tally.cuts, tally.resets, tally.stops,
-        tally.resignations);
+        tally.resignations, tally.written, tally.told);
+    assert_true(seeds < 100 || (tally.written > 1000 && tally.told > 200));
     assert_true(seeds < 100 || (tally.wipes > 10 && tally.crashes > 100 && tally.cuts > 100));
 }
 
