@@ -94,7 +94,7 @@ static enum err load(struct broker_settings *settings, struct os *os, const stru
     return error == ERR_NONE ? broker_settings_check(settings, text) : error;
 }
 
-static int run(struct os *os, const struct trace *trace, const struct broker_settings *settings)
+static int run(struct os *os, const struct trace *trace, struct broker_settings *settings)
 {
     struct program program = {.os = os, .trace = trace};
     struct broker_news news = {.ready = on_ready, .stopped = on_stopped, .ctx = &program};

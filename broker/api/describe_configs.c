@@ -86,13 +86,30 @@ static void describe_topic(struct request *request, struct api_seen **seen,
     }
 }
 
+/* What was set for all brokers while they run: only that, as Kafka has it. */
+static void describe_cluster_default(struct request *request, struct api_seen **seen,
+                                     const struct describe_configs_request_resource *asked,
+                                     struct describe_configs_response_result *result)
+{
+    struct config_view view;
+    if (told(request, seen, request->api->settings->values, result)) {
+        return;
+    }
+    for (size_t i = 0; cluster_config_at(request->api->settings, i, &view); i++) {
+        if (asked_for(asked, view.name)) {
+            add(request, result, &view);
+        }
+    }
+}
+
 static void describe_broker(struct request *request, struct api_seen **seen,
                             const struct describe_configs_request_resource *asked,
                             struct describe_configs_response_result *result)
 {
     char *name = wire_str_dup(&request->arena, asked->resource_name);
     if (name == NULL || name[0] == '\0') {
-        return; /* the cluster-wide dynamic defaults: none are set */
+        describe_cluster_default(request, seen, asked, result);
+        return;
     }
     char *end = NULL;
     long id = strtol(name, &end, 10);

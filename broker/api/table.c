@@ -21,6 +21,7 @@ static const struct api_row rows[] = {
     {WIRE_INIT_PRODUCER_ID, API_BROKER, api_init_producer_id},
     {WIRE_OFFSET_FOR_LEADER_EPOCH, API_BROKER, api_offset_for_leader_epoch},
     {WIRE_DESCRIBE_CONFIGS, API_BROKER, api_describe_configs},
+    {WIRE_ALTER_CONFIGS, API_BROKER | API_CONTROLLER, api_controller_call},
     {WIRE_DESCRIBE_LOG_DIRS, API_BROKER, api_describe_log_dirs},
     {WIRE_CREATE_PARTITIONS, API_BROKER | API_CONTROLLER, api_controller_call},
     {WIRE_DELETE_GROUPS, API_BROKER, api_group_call},

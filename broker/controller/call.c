@@ -8,14 +8,15 @@
 
 #define NOT_ACTIVE "this node is not the active controller"
 
-enum { ALTER_CONFIGS = 44 };
+enum { ALTER_CONFIGS = 33, INCREMENTAL_ALTER_CONFIGS = 44 };
 
 static const struct controller_api apis[] = {
     {19, "CreateTopics", false, create_topics_handle, create_topics_refuse},
     {20, "DeleteTopics", false, delete_topics_handle, delete_topics_refuse},
+    {ALTER_CONFIGS, "AlterConfigs", false, alter_configs_handle, alter_configs_refuse},
     {37, "CreatePartitions", false, create_partitions_handle, create_partitions_refuse},
     {43, "ElectLeaders", false, elect_leaders_handle, elect_leaders_refuse},
-    {ALTER_CONFIGS, "IncrementalAlterConfigs", false, incremental_alter_configs_handle,
+    {INCREMENTAL_ALTER_CONFIGS, "IncrementalAlterConfigs", false, incremental_alter_configs_handle,
      incremental_alter_configs_refuse},
     {45, "AlterPartitionReassignments", false, alter_partition_reassignments_handle,
      alter_partition_reassignments_refuse},
@@ -106,7 +107,7 @@ void controller_submit(struct controller *controller, struct controller_call *ca
     if (!going) {
         return;
     }
-    if (call->api_key == ALTER_CONFIGS) {
+    if (call->api_key == ALTER_CONFIGS || call->api_key == INCREMENTAL_ALTER_CONFIGS) {
         leaders_seek(controller); /* unclean.leader.election.enable may have come to hold */
     }
     call->wait_offset = controller->appended_offset;

@@ -1,10 +1,14 @@
-/* IncrementalAlterConfigs (KIP-339). Each resource succeeds or fails as a whole. */
+/* IncrementalAlterConfigs (KIP-339) and AlterConfigs, which says all there is to be of a resource.
+ * Each resource succeeds or fails as a whole. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/controller/controller_internal.h"
 #include "common/wire/messages.h"
+
+typedef struct incremental_alter_configs_request_resource incremental_resource;
+typedef struct alter_configs_request_resource whole_resource;
 
 enum operation { SET = 0, DELETE = 1, APPEND = 2, SUBTRACT = 3 };
 
@@ -63,7 +67,24 @@ struct change {
     const char *name; /* the resource's, NUL-terminated */
     struct record_list *records;
     struct err_text text;
+    struct name_set keys; /* named so far */
 };
+
+static int16_t check_broker(struct change *change)
+{
+    const struct image *image = change->controller->image;
+    char *end = NULL;
+    long id = strtol(change->name, &end, 10);
+    if (end == change->name || *end != '\0' || id < 0 || id > INT32_MAX) {
+        err_set(&change->text, "\"%s\" is not a broker id", change->name);
+        return KAFKA_INVALID_REQUEST;
+    }
+    if (image_broker(image, (int32_t)id) == NULL && image_controller(image, (int32_t)id) == NULL) {
+        err_set(&change->text, "broker %ld is not registered", id);
+        return KAFKA_BROKER_ID_NOT_REGISTERED;
+    }
+    return 0;
+}
 
 static int16_t check_resource(struct change *change)
 {
@@ -75,14 +96,7 @@ static int16_t check_resource(struct change *change)
         return 0;
     }
     if (change->type == IMAGE_RESOURCE_BROKER) {
-        char *end = NULL;
-        long id = strtol(change->name, &end, 10);
-        bool number = end != change->name && *end == '\0' && id >= 0 && id <= INT32_MAX;
-        if (change->name[0] != '\0' && !number) {
-            err_set(&change->text, "\"%s\" is not a broker id", change->name);
-            return KAFKA_INVALID_REQUEST;
-        }
-        return 0;
+        return change->name[0] == '\0' ? 0 : check_broker(change);
     }
     err_set(&change->text, "resource type %d has no settings to change here", (int)change->type);
     return KAFKA_INVALID_REQUEST;
@@ -150,6 +164,10 @@ static int16_t change_one(struct change *change, struct wire_str key, enum opera
     int16_t error = config_text_check(key, value, &change->text);
     if (error != 0) {
         return error;
+    }
+    if (!name_set_add(&change->keys, key.data, (size_t)key.size)) {
+        err_set(&change->text, "a setting is named twice for one resource");
+        return KAFKA_INVALID_REQUEST;
     }
     const char *name = wire_str_dup(arena, key);
     const char *wanted = operation == DELETE ? NULL : wire_str_dup(arena, value);
@@ -237,31 +255,128 @@ void incremental_alter_configs_refuse(struct controller_call *call, int16_t erro
     }
 }
 
+/* Resources that the request holds more than once: nobody knows what is meant. */
+static bool named_twice(struct name_set *seen, int8_t type, struct wire_str name)
+{
+    struct bytes key = {0};
+    bytes_append(&key, &type, 1);
+    if (name.size > 0) {
+        bytes_append(&key, name.data, (size_t)name.size);
+    }
+    bool added = name_set_add(seen, key.data, key.size);
+    bytes_free(&key);
+    return !added;
+}
+
+/* The end of one resource's change: what was decided, or nothing of it. Returns the words. */
+static struct wire_str conclude(struct change *change, int16_t error, size_t before,
+                                bool validate_only)
+{
+    note(change, error, change->records->count - before, validate_only);
+    if (error != 0 || validate_only) {
+        record_list_cut(change->records, before);
+    }
+    name_set_free(&change->keys);
+    return wire_str(error == 0 ? NULL : arena_strdup(change->call->arena, change->text.text));
+}
+
 void incremental_alter_configs_handle(struct controller *controller, struct controller_call *call,
                                       struct record_list *records)
 {
     const struct incremental_alter_configs_request *request = call->request;
     struct incremental_alter_configs_response *response = call->response;
+    struct name_set seen = {0};
     make_room(call);
     for (int32_t i = 0; i < request->resources.count; i++) {
-        __typeof__(request->resources.items[i]) *asked = &request->resources.items[i];
+        const incremental_resource *asked = &request->resources.items[i];
         struct change change =
             change_of(controller, call, asked->resource_type, asked->resource_name, records);
         size_t before = records->count;
         int16_t error = check_resource(&change);
+        if (error == 0 && named_twice(&seen, asked->resource_type, asked->resource_name)) {
+            err_set(&change.text, "the request names the resource twice");
+            error = KAFKA_INVALID_REQUEST;
+        }
         for (int32_t k = 0; k < asked->configs.count && error == 0; k++) {
             error = change_one(&change, asked->configs.items[k].name,
                                (enum operation)asked->configs.items[k].config_operation,
                                asked->configs.items[k].value);
         }
-        note(&change, error, records->count - before, request->validate_only);
-        if (error != 0) {
-            response->responses.items[i].error_code = error;
-            response->responses.items[i].error_message =
-                wire_str(arena_strdup(call->arena, change.text.text));
-        }
-        if (error != 0 || request->validate_only) {
-            record_list_cut(records, before);
+        response->responses.items[i].error_code = error;
+        response->responses.items[i].error_message =
+            conclude(&change, error, before, request->validate_only);
+    }
+    name_set_free(&seen);
+}
+
+/* ---- AlterConfigs -----------------------------------------------------------------------------
+ */
+
+static void make_room_whole(struct controller_call *call)
+{
+    const struct alter_configs_request *request = call->request;
+    struct alter_configs_response *response = call->response;
+    response->responses.items = arena_array(call->arena, (size_t)request->resources.count + 1,
+                                            sizeof *response->responses.items);
+    response->responses.count = request->resources.count;
+    for (int32_t i = 0; i < request->resources.count; i++) {
+        response->responses.items[i].resource_type = request->resources.items[i].resource_type;
+        response->responses.items[i].resource_name = request->resources.items[i].resource_name;
+        response->responses.items[i].error_message = WIRE_STR_NULL;
+    }
+}
+
+void alter_configs_refuse(struct controller_call *call, int16_t error, const char *message)
+{
+    struct alter_configs_response *response = call->response;
+    make_room_whole(call);
+    for (int32_t i = 0; i < response->responses.count; i++) {
+        response->responses.items[i].error_code = error;
+        response->responses.items[i].error_message = wire_str(message);
+    }
+}
+
+/* What the resource has and the request does not name goes back to its default. */
+static void unset_others(struct change *change)
+{
+    const struct image_configs *now =
+        image_configs(change->controller->image, change->type, change->name);
+    for (int32_t i = 0; now != NULL && i < now->count; i++) {
+        const char *key = now->items[i].key;
+        if (!name_set_has(&change->keys, key, strlen(key))) {
+            add_config_record(change->records, change->type, change->resource, wire_str(key),
+                              WIRE_STR_NULL);
         }
     }
+}
+
+void alter_configs_handle(struct controller *controller, struct controller_call *call,
+                          struct record_list *records)
+{
+    const struct alter_configs_request *request = call->request;
+    struct alter_configs_response *response = call->response;
+    struct name_set seen = {0};
+    make_room_whole(call);
+    for (int32_t i = 0; i < request->resources.count; i++) {
+        const whole_resource *asked = &request->resources.items[i];
+        struct change change =
+            change_of(controller, call, asked->resource_type, asked->resource_name, records);
+        size_t before = records->count;
+        int16_t error = check_resource(&change);
+        if (error == 0 && named_twice(&seen, asked->resource_type, asked->resource_name)) {
+            err_set(&change.text, "the request names the resource twice");
+            error = KAFKA_INVALID_REQUEST;
+        }
+        for (int32_t k = 0; k < asked->configs.count && error == 0; k++) {
+            error = change_one(&change, asked->configs.items[k].name, SET,
+                               asked->configs.items[k].value);
+        }
+        if (error == 0) {
+            unset_others(&change);
+        }
+        response->responses.items[i].error_code = error;
+        response->responses.items[i].error_message =
+            conclude(&change, error, before, request->validate_only);
+    }
+    name_set_free(&seen);
 }

@@ -244,6 +244,7 @@ HANDLERS(broker_registration);
 HANDLERS(broker_heartbeat);
 HANDLERS(allocate_producer_ids);
 HANDLERS(incremental_alter_configs);
+HANDLERS(alter_configs);
 HANDLERS(controller_registration);
 HANDLERS(alter_partition_reassignments);
 HANDLERS(list_partition_reassignments);

@@ -37,12 +37,13 @@ void node_fail(struct broker *broker, enum broker_exit code, const char *fmt, ..
     }
 }
 
-struct broker *broker_start(struct env *env, const struct broker_settings *settings,
+struct broker *broker_start(struct env *env, struct broker_settings *settings,
                             const struct broker_news *news)
 {
     struct broker *broker = mem_zalloc(sizeof *broker);
     broker->env = env;
     broker->settings = settings;
+    broker_settings_forget(settings); /* an earlier life's */
     broker->news = *news;
     broker->node_id = settings->node_id;
     list_init(&broker->conns);

@@ -35,8 +35,9 @@ struct broker_news {
     void *ctx;
 };
 
-/* `settings` must outlive the broker. News arrives in later turns. */
-struct broker *broker_start(struct env *env, const struct broker_settings *settings,
+/* `settings` must outlive the broker, which changes in them what operators change while it runs.
+ * News arrives in later turns. */
+struct broker *broker_start(struct env *env, struct broker_settings *settings,
                             const struct broker_news *news);
 /* Begins a clean stop: leaderships move to other brokers while it serves on, then it stops. Called
  * again it waits for nobody; harmless when it is stopping. */

@@ -103,7 +103,7 @@ struct auto_topic {
 
 struct broker {
     struct env *env;
-    const struct broker_settings *settings;
+    struct broker_settings *settings;
     struct broker_news news;
     enum broker_phase phase;
     int32_t node_id;
@@ -217,6 +217,9 @@ void node_producer_ids_free(struct broker *broker);
 /* auto_topics.c */
 void node_auto_create(void *ctx, const char *topic);
 void node_auto_topics_free(struct broker *broker);
+
+/* dynamic.c: broker settings that the image says otherwise; `delta` is what it says anew. */
+void node_apply_dynamic_settings(struct broker *broker, const struct image_delta *delta);
 
 /* topic_settings.c */
 void node_topic_settings(void *ctx, const char *topic, struct replica_settings *out);

@@ -91,14 +91,15 @@ static int16_t check(void *ctx, enum image_resource type, const char *name, cons
                      const char *value, struct err_text *text)
 {
     const struct broker *broker = ctx;
-    (void)name;
-    if (type != IMAGE_RESOURCE_TOPIC) {
-        /* Nothing here would heed the change: better refused than swallowed. */
-        err_set(text, "only settings of topics can be changed while running, not %s", key);
-        return KAFKA_INVALID_REQUEST;
-    }
     if (value == NULL) {
         return KAFKA_NONE;
+    }
+    if (type == IMAGE_RESOURCE_BROKER) {
+        enum setting_layer layer = name[0] == '\0' ? SETTING_LAYER_CLUSTER : SETTING_LAYER_BROKER;
+        /* What nothing here would heed is better refused than swallowed. */
+        return broker_settings_override_check(broker->settings, key, layer, value, text) == ERR_NONE
+                   ? KAFKA_NONE
+                   : KAFKA_INVALID_REQUEST;
     }
     enum err error = topic_setting_check(broker->settings, key, value, text);
     return error == ERR_NONE ? KAFKA_NONE : KAFKA_INVALID_CONFIG;

@@ -52,6 +52,7 @@ static void on_opened(void *ctx, enum err error, const struct err_text *text)
 
 void node_image_changed(struct broker *broker, const struct image_delta *delta)
 {
+    node_apply_dynamic_settings(broker, delta);
     if (broker->publishing && broker->phase < BROKER_STOPPING) {
         publish(broker, delta);
     }

@@ -66,6 +66,59 @@ enum err broker_settings_set(struct broker_settings *bs, const char *assignment,
     return error;
 }
 
+enum err broker_settings_override(struct broker_settings *bs, const char *name,
+                                  enum setting_layer layer, const char *value,
+                                  struct err_text *text)
+{
+    return settings_override(bs->values, name, layer, value, text);
+}
+
+void broker_settings_refresh(struct broker_settings *bs)
+{
+    topic_defaults_refresh(bs);
+}
+
+void broker_settings_forget(struct broker_settings *bs)
+{
+    for (size_t i = 0; i < settings_table_count(bs->broker_table); i++) {
+        const char *name = settings_table_at(bs->broker_table, i)->name;
+        for (int layer = 0; layer < SETTING_LAYERS; layer++) {
+            enum err error =
+                settings_override(bs->values, name, (enum setting_layer)layer, NULL, NULL);
+            ASSERT(error == ERR_NONE);
+        }
+    }
+    topic_defaults_refresh(bs);
+}
+
+enum err broker_settings_override_check(const struct broker_settings *bs, const char *name,
+                                        enum setting_layer layer, const char *value,
+                                        struct err_text *text)
+{
+    enum err error = broker_setting_check(bs, name, value, text);
+    if (error != ERR_NONE) {
+        return error;
+    }
+    const struct setting_def *def = settings_table_find(bs->broker_table, name);
+    ASSERT(def != NULL && layer < SETTING_LAYERS);
+    if (!(def->flags & SETTING_DYNAMIC_BROKER)) {
+        err_set(text,
+                "%s is read when a broker starts: change it in the broker's file and restart it",
+                name);
+        return ERR_UNSUPPORTED;
+    }
+    if (def->effect == EFFECT_NONE) {
+        err_set(text, "%s is known and has no effect in this version of Barnabas: not changed",
+                name);
+        return ERR_UNSUPPORTED;
+    }
+    if (layer == SETTING_LAYER_CLUSTER && !(def->flags & SETTING_DYNAMIC_CLUSTER)) {
+        err_set(text, "%s is for one broker: name the broker it is to hold for", name);
+        return ERR_UNSUPPORTED;
+    }
+    return ERR_NONE;
+}
+
 void broker_settings_warnings(const struct broker_settings *bs,
                               void (*warn)(void *ctx, const char *line), void *ctx)
 {

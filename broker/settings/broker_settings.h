@@ -64,6 +64,21 @@ enum err broker_settings_check(struct broker_settings *bs, struct err_text *text
 void broker_settings_warnings(const struct broker_settings *bs,
                               void (*warn)(void *ctx, const char *line), void *ctx);
 
+/* What an operator changed while the cluster runs (KIP-226): of `layer`, NULL takes it back.
+ * Topics' defaults follow with broker_settings_refresh, which is called after the last of several.
+ * As settings_override. */
+enum err broker_settings_override(struct broker_settings *bs, const char *name,
+                                  enum setting_layer layer, const char *value,
+                                  struct err_text *text);
+void broker_settings_refresh(struct broker_settings *bs);
+void broker_settings_forget(struct broker_settings *bs); /* takes all of them back */
+/* Judges such a change: of one broker, or of all. ERR_NOT_FOUND: no broker setting has the name,
+ * the text names the nearest; ERR_INVALID: no such value; ERR_UNSUPPORTED: it is not to be changed
+ * so. */
+enum err broker_settings_override_check(const struct broker_settings *bs, const char *name,
+                                        enum setting_layer layer, const char *value,
+                                        struct err_text *text);
+
 /* ---- describing ----------------------------------------------------------------------------- */
 
 /* Kafka's codes of DescribeConfigs (KIP-226, KIP-569). */
@@ -76,7 +91,7 @@ enum config_source {
     CONFIG_SOURCE_DEFAULT = 5,
 };
 
-enum { CONFIG_SYNONYMS_MAX = 5 };
+enum { CONFIG_SYNONYMS_MAX = 12 };
 
 struct config_synonym {
     const char *name;
@@ -101,6 +116,8 @@ struct config_view {
 /* Broker settings in order of name, internal ones left out; false past the last. Strings live as
  * long as `bs` and until the next check. */
 bool broker_config_at(const struct broker_settings *bs, size_t index, struct config_view *out);
+/* Of those only what was changed for all brokers while they run, with the value that was given. */
+bool cluster_config_at(const struct broker_settings *bs, size_t index, struct config_view *out);
 bool broker_config_find(const struct broker_settings *bs, const char *name,
                         struct config_view *out);
 /* Topic settings in order of name. `override_of` gives the topic's own value or NULL

@@ -28,12 +28,27 @@ static void add_synonym(struct config_view *view, const char *name, const char *
     };
 }
 
-/* A broker setting's own places: the file or argument, then the table's default. */
-static void add_broker_synonyms(struct config_view *view, const struct setting_info *info)
+/* Where a broker setting was given: while running, then in the file or argument. */
+static void add_given(struct config_view *view, const struct setting_info *info)
 {
+    static const enum config_source sources[] = {
+        [SETTING_LAYER_CLUSTER] = CONFIG_SOURCE_DYNAMIC_DEFAULT_BROKER,
+        [SETTING_LAYER_BROKER] = CONFIG_SOURCE_DYNAMIC_BROKER,
+    };
+    for (int i = SETTING_LAYERS - 1; i >= 0; i--) {
+        if (info->layers[i] != NULL) {
+            add_synonym(view, info->def->name, info->layers[i], sources[i]);
+        }
+    }
     if (info->source != SETTING_FROM_DEFAULT) {
         add_synonym(view, info->def->name, info->text, CONFIG_SOURCE_STATIC_BROKER);
     }
+}
+
+/* These, then the table's default. */
+static void add_broker_synonyms(struct config_view *view, const struct setting_info *info)
+{
+    add_given(view, info);
     if (info->def->default_text != NULL) {
         add_synonym(view, info->def->name, info->def->default_text, CONFIG_SOURCE_DEFAULT);
     }
@@ -44,15 +59,18 @@ static void view_broker(const struct setting_info *info, struct config_view *out
     bool sensitive = info->def->type == SETTING_PASSWORD;
     *out = (struct config_view){
         .name = info->def->name,
-        .value = sensitive ? NULL : info->text,
-        .source = info->source == SETTING_FROM_DEFAULT ? CONFIG_SOURCE_DEFAULT
-                                                       : CONFIG_SOURCE_STATIC_BROKER,
-        .read_only = !(info->def->flags & SETTING_DYNAMIC_BROKER),
+        .value = sensitive ? NULL : info->holds,
+        .source = CONFIG_SOURCE_DEFAULT,
+        .read_only =
+            !(info->def->flags & SETTING_DYNAMIC_BROKER) || info->def->effect == EFFECT_NONE,
         .sensitive = sensitive,
         .type = kafka_type(info->def->type),
         .doc = info->def->doc,
     };
     add_broker_synonyms(out, info);
+    if (out->synonym_count > 0) {
+        out->source = out->synonyms[0].source;
+    }
 }
 
 bool broker_config_at(const struct broker_settings *bs, size_t index, struct config_view *out)
@@ -61,6 +79,23 @@ bool broker_config_at(const struct broker_settings *bs, size_t index, struct con
         struct setting_info info = settings_info(bs->values, i);
         if (!(info.def->flags & SETTING_INTERNAL) && index-- == 0) {
             view_broker(&info, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cluster_config_at(const struct broker_settings *bs, size_t index, struct config_view *out)
+{
+    for (size_t i = 0; i < settings_table_count(bs->broker_table); i++) {
+        struct setting_info info = settings_info(bs->values, i);
+        const char *given = info.layers[SETTING_LAYER_CLUSTER];
+        if (given != NULL && index-- == 0) {
+            view_broker(&info, out);
+            out->synonym_count = 0;
+            add_synonym(out, info.def->name, given, CONFIG_SOURCE_DYNAMIC_DEFAULT_BROKER);
+            out->value = out->synonyms[0].value;
+            out->source = CONFIG_SOURCE_DYNAMIC_DEFAULT_BROKER;
             return true;
         }
     }
@@ -93,9 +128,7 @@ static void add_topic_synonyms(const struct broker_settings *bs, const struct se
     for (const struct topic_synonym *s = first; s->name != NULL; s++) {
         bool found = settings_info_of(bs->values, s->name, &info);
         ASSERT(found);
-        if (info.source != SETTING_FROM_DEFAULT) {
-            add_synonym(out, s->name, info.text, CONFIG_SOURCE_STATIC_BROKER);
-        }
+        add_given(out, &info);
     }
     for (const struct topic_synonym *s = first; s->name != NULL; s++) {
         bool found = settings_info_of(bs->values, s->name, &info);

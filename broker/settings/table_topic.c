@@ -75,7 +75,7 @@ const struct setting_def table_topic[] = {
            "once."),
     NUMBER("segment.ms", LONG, "604800000", 1, INT64_MAX, "ms", LIVE, 0,
            "Age at which a segment ends."),
-    TEXT("unclean.leader.election.enable", BOOL, "false", NONE, 0,
+    TEXT("unclean.leader.election.enable", BOOL, "false", LIVE, 0,
          "Whether a replica out of sync may lead when no other is left, losing records."),
     END_OF_TABLE,
 };

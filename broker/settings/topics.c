@@ -70,8 +70,8 @@ static char *synonym_text(const struct broker_settings *bs, const struct topic_s
     }
     struct setting_info info;
     bool found = settings_info_of(bs->values, synonym->name, &info);
-    ASSERT(found && info.text != NULL);
-    return mem_strdup(info.text);
+    ASSERT(found && info.holds != NULL);
+    return mem_strdup(info.holds);
 }
 
 void topic_defaults_refresh(struct broker_settings *bs)

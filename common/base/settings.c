@@ -7,6 +7,11 @@
 #include "common/base/ini.h"
 #include "common/base/mem.h"
 
+struct layer {
+    char *text; /* NULL: none */
+    struct setting_value value;
+};
+
 struct slot {
     char *text;   /* what was set; NULL: the row's default holds */
     char *origin; /* NULL: "default" */
@@ -15,6 +20,7 @@ struct slot {
     uint32_t load; /* the settings_load that set it; 0 for none */
     bool has_value;
     struct setting_value value;
+    struct layer layers[SETTING_LAYERS];
 };
 
 struct settings {
@@ -49,6 +55,10 @@ void settings_free(struct settings *s)
         mem_free(s->slots[i].text);
         mem_free(s->slots[i].origin);
         mem_free(s->slots[i].scoped_origin);
+        for (size_t k = 0; k < SETTING_LAYERS; k++) {
+            setting_value_free(&s->slots[i].layers[k].value);
+            mem_free(s->slots[i].layers[k].text);
+        }
     }
     mem_free(s->slots);
     mem_free(s);
@@ -109,15 +119,49 @@ enum err settings_set(struct settings *s, const char *name, const char *value,
     setting_value_free(&slot->value);
     mem_free(slot->text);
     mem_free(slot->origin);
-    *slot = (struct slot){
-        .text = mem_strdup(value),
-        .origin = mem_strdup(origin),
-        .scoped_origin = slot->scoped_origin,
-        .source = source,
-        .has_value = true,
-        .value = parsed,
-    };
+    slot->text = mem_strdup(value);
+    slot->origin = mem_strdup(origin);
+    slot->source = source;
+    slot->load = 0;
+    slot->has_value = true;
+    slot->value = parsed;
     return ERR_NONE;
+}
+
+enum err settings_override(struct settings *s, const char *name, enum setting_layer layer,
+                           const char *value, struct err_text *text)
+{
+    size_t index;
+    ASSERT(layer < SETTING_LAYERS);
+    if (!settings_table_index_of(s->table, name, &index)) {
+        err_set(text, "unknown setting '%.100s'", name);
+        return ERR_NOT_FOUND;
+    }
+    struct layer next = {0};
+    if (value != NULL) {
+        enum err error =
+            setting_parse(settings_table_at(s->table, index), value, &next.value, text);
+        if (error != ERR_NONE) {
+            return error;
+        }
+        next.text = mem_strdup(value);
+    }
+    struct layer *now = &s->slots[index].layers[layer];
+    setting_value_free(&now->value);
+    mem_free(now->text);
+    *now = next;
+    return ERR_NONE;
+}
+
+/* The layer that holds; NULL: what was set, or the default. */
+static const struct layer *top_layer(const struct slot *slot)
+{
+    for (int i = SETTING_LAYERS - 1; i >= 0; i--) {
+        if (slot->layers[i].text != NULL) {
+            return &slot->layers[i];
+        }
+    }
+    return NULL;
 }
 
 static bool is_list(void *ctx, const char *key)
@@ -163,52 +207,62 @@ static const struct slot *slot_of(const struct settings *s, const char *name, un
     return &s->slots[index];
 }
 
+/* What holds; NULL when there is no value. */
+static const struct setting_value *value_of(const struct settings *s, const char *name,
+                                            unsigned types)
+{
+    const struct slot *slot = slot_of(s, name, types);
+    const struct layer *layer = top_layer(slot);
+    return layer != NULL ? &layer->value : slot->has_value ? &slot->value : NULL;
+}
+
 #define TYPE(t) (1U << (t))
 
 bool settings_bool(const struct settings *s, const char *name)
 {
-    const struct slot *slot = slot_of(s, name, TYPE(SETTING_BOOL));
-    ASSERT(slot->has_value);
-    return slot->value.flag;
+    const struct setting_value *value = value_of(s, name, TYPE(SETTING_BOOL));
+    ASSERT(value != NULL);
+    return value->flag;
 }
 
 int32_t settings_int(const struct settings *s, const char *name)
 {
-    const struct slot *slot = slot_of(s, name, TYPE(SETTING_INT) | TYPE(SETTING_SHORT));
-    ASSERT(slot->has_value);
-    return (int32_t)slot->value.number;
+    const struct setting_value *value = value_of(s, name, TYPE(SETTING_INT) | TYPE(SETTING_SHORT));
+    ASSERT(value != NULL);
+    return (int32_t)value->number;
 }
 
 int64_t settings_long(const struct settings *s, const char *name)
 {
-    const struct slot *slot =
-        slot_of(s, name, TYPE(SETTING_INT) | TYPE(SETTING_SHORT) | TYPE(SETTING_LONG));
-    ASSERT(slot->has_value);
-    return slot->value.number;
+    const struct setting_value *value =
+        value_of(s, name, TYPE(SETTING_INT) | TYPE(SETTING_SHORT) | TYPE(SETTING_LONG));
+    ASSERT(value != NULL);
+    return value->number;
 }
 
 double settings_double(const struct settings *s, const char *name)
 {
-    const struct slot *slot = slot_of(s, name, TYPE(SETTING_DOUBLE));
-    ASSERT(slot->has_value);
-    return slot->value.real;
+    const struct setting_value *value = value_of(s, name, TYPE(SETTING_DOUBLE));
+    ASSERT(value != NULL);
+    return value->real;
 }
 
 const char *settings_string(const struct settings *s, const char *name)
 {
-    const struct slot *slot =
-        slot_of(s, name, TYPE(SETTING_STRING) | TYPE(SETTING_CLASS) | TYPE(SETTING_PASSWORD));
-    return slot->value.string;
+    const struct setting_value *value =
+        value_of(s, name, TYPE(SETTING_STRING) | TYPE(SETTING_CLASS) | TYPE(SETTING_PASSWORD));
+    return value != NULL ? value->string : NULL;
 }
 
 struct setting_list settings_list(const struct settings *s, const char *name)
 {
-    return slot_of(s, name, TYPE(SETTING_LIST))->value.list;
+    const struct setting_value *value = value_of(s, name, TYPE(SETTING_LIST));
+    return value != NULL ? value->list : (struct setting_list){0};
 }
 
 bool settings_has_value(const struct settings *s, const char *name)
 {
-    return slot_of(s, name, ~0U)->has_value;
+    return value_of(s, name, ~0U) != NULL;
 }
 
 bool settings_is_set(const struct settings *s, const char *name)
@@ -227,9 +281,14 @@ struct setting_info settings_info(const struct settings *s, size_t index)
     ASSERT(index < settings_table_count(s->table));
     const struct slot *slot = &s->slots[index];
     const struct setting_def *def = settings_table_at(s->table, index);
+    const char *text = slot->text != NULL ? slot->text : def->default_text;
+    const struct layer *layer = top_layer(slot);
     return (struct setting_info){
         .def = def,
-        .text = slot->text != NULL ? slot->text : def->default_text,
+        .text = text,
+        .layers = {slot->layers[SETTING_LAYER_CLUSTER].text,
+                   slot->layers[SETTING_LAYER_BROKER].text},
+        .holds = layer != NULL ? layer->text : text,
         .source = slot->source,
         .origin = slot->origin != NULL ? slot->origin : "default",
         .scoped_origin = slot->scoped_origin,

@@ -130,7 +130,16 @@ enum err settings_set(struct settings *s, const char *name, const char *value,
 enum err settings_load(struct settings *s, const char *file, const char *data, size_t size,
                        struct err_text *text);
 
-/* Getters. An unknown name, another type, or no value where one is needed is our bug (ASSERT). */
+/* What holds instead of all that was set, while it lasts (KIP-226): a later layer wins over an
+ * earlier one. */
+enum setting_layer { SETTING_LAYER_CLUSTER, SETTING_LAYER_BROKER, SETTING_LAYERS };
+/* `value` NULL takes it back. ERR_NOT_FOUND and ERR_INVALID as settings_set, but without an origin;
+ * then nothing has changed. What getters gave of this setting before is gone. */
+enum err settings_override(struct settings *s, const char *name, enum setting_layer layer,
+                           const char *value, struct err_text *text);
+
+/* Getters, of what holds. An unknown name, another type, or no value where one is needed is our bug
+ * (ASSERT). */
 bool settings_bool(const struct settings *s, const char *name);
 int32_t settings_int(const struct settings *s, const char *name);  /* int and short */
 int64_t settings_long(const struct settings *s, const char *name); /* int, short and long */
@@ -140,7 +149,7 @@ const char *settings_string(const struct settings *s, const char *name);
 struct setting_list settings_list(const struct settings *s, const char *name); /* may be empty */
 /* False when neither a value nor a default exists. */
 bool settings_has_value(const struct settings *s, const char *name);
-/* True when given in a file or an argument. */
+/* True when given in a file or an argument; layers do not count. */
 bool settings_is_set(const struct settings *s, const char *name);
 /* Where the value came from: "conf/b.ini:12", "--set", "default". Any known name. */
 const char *settings_origin(const struct settings *s, const char *name);
@@ -148,6 +157,8 @@ const char *settings_origin(const struct settings *s, const char *name);
 struct setting_info {
     const struct setting_def *def;
     const char *text; /* as given or the default; NULL when there is none. Secrets are here too. */
+    const char *layers[SETTING_LAYERS]; /* NULL: nothing */
+    const char *holds;                  /* what wins of all these */
     enum setting_source source;
     const char *origin;
     const char *scoped_origin; /* where it was last given for a part; NULL: nowhere */

@@ -175,6 +175,41 @@ static void files(void **state)
                                    "'size.bytes'?");
 }
 
+static void layers_win_while_they_last(void **state)
+{
+    struct fixture *f = *state;
+    struct err_text text = {""};
+    struct setting_info info;
+    assert_int_equal(set(f, "size.bytes", "7", &text), ERR_NONE);
+    assert_int_equal(settings_override(f->s, "size.bytes", SETTING_LAYER_BROKER, "20", &text), 0);
+    assert_int_equal(settings_override(f->s, "size.bytes", SETTING_LAYER_CLUSTER, "30", &text), 0);
+    assert_int_equal(settings_int(f->s, "size.bytes"), 20);
+    assert_int_equal(set(f, "size.bytes", "8", &text), ERR_NONE); /* underneath */
+    assert_int_equal(settings_int(f->s, "size.bytes"), 20);
+    assert_true(settings_info_of(f->s, "size.bytes", &info));
+    assert_string_equal(info.text, "8");
+    assert_string_equal(info.holds, "20");
+    assert_string_equal(info.layers[SETTING_LAYER_CLUSTER], "30");
+    assert_int_equal(settings_override(f->s, "size.bytes", SETTING_LAYER_BROKER, "x", &text),
+                     ERR_INVALID);
+    assert_int_equal(settings_override(f->s, "sizebytes", SETTING_LAYER_BROKER, "1", &text),
+                     ERR_NOT_FOUND);
+    assert_int_equal(settings_int(f->s, "size.bytes"), 20);
+    assert_int_equal(settings_override(f->s, "size.bytes", SETTING_LAYER_BROKER, NULL, &text), 0);
+    assert_int_equal(settings_int(f->s, "size.bytes"), 30);
+    assert_int_equal(settings_override(f->s, "size.bytes", SETTING_LAYER_CLUSTER, NULL, &text), 0);
+    assert_int_equal(settings_int(f->s, "size.bytes"), 8);
+    /* what has no value of its own gets one, a list another */
+    assert_int_equal(settings_override(f->s, "age.ms", SETTING_LAYER_CLUSTER, "5", &text), 0);
+    assert_true(settings_has_value(f->s, "age.ms"));
+    assert_true(settings_long(f->s, "age.ms") == 5);
+    assert_false(settings_is_set(f->s, "age.ms"));
+    assert_int_equal(settings_override(f->s, "words", SETTING_LAYER_BROKER, "z", &text), 0);
+    assert_int_equal(settings_list(f->s, "words").count, 1);
+    assert_int_equal(settings_override(f->s, "text", SETTING_LAYER_BROKER, "t", &text), 0);
+    assert_string_equal(settings_string(f->s, "text"), "t");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(setting, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_wrong_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(files, setup, teardown),
+        cmocka_unit_test_setup_teardown(layers_win_while_they_last, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,4 +76,9 @@ void test_list_offsets(void **state);
 /* test_node_topics.c */
 void test_topic_pages(void **state);
 
+/* test_node_configs.c */
+void test_configs_while_running(void **state);
+void test_configs_refused(void **state);
+void test_configs_as_a_whole(void **state);
+
 #endif

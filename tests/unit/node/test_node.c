@@ -324,6 +324,9 @@ int main(void)
         cmocka_unit_test(test_dropped_while_parked),
         cmocka_unit_test(test_list_offsets),
         cmocka_unit_test(test_topic_pages),
+        cmocka_unit_test(test_configs_while_running),
+        cmocka_unit_test(test_configs_refused),
+        cmocka_unit_test(test_configs_as_a_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
