@@ -115,11 +115,13 @@ static void print_summary(const struct tally *t, uint64_t failures)
     };
     printf(
         "%llu seeds, %llu failed; %llu of clusters, %llu elections, %llu partition leaders, "
+        "%llu metadata snapshots, %llu logs begun at another's, "
         "%llu answers about preferred ones, %llu reassignments; "
         "%llu events, %llu server starts, %llu records acknowledged, %llu reads, %llu audits, "
         "%llu commits, %llu rebalances, %llu topics; faults:",
         (unsigned long long)t->seeds, (unsigned long long)failures, (unsigned long long)t->clusters,
         (unsigned long long)t->elections, (unsigned long long)t->leader_changes,
+        (unsigned long long)t->snapshots, (unsigned long long)t->skips,
         (unsigned long long)t->preferred, (unsigned long long)t->moves,
         (unsigned long long)t->events, (unsigned long long)t->starts, (unsigned long long)t->acked,
         (unsigned long long)t->reads, (unsigned long long)t->audits, (unsigned long long)t->commits,

@@ -71,6 +71,27 @@ void server_init(struct server *server, struct universe *u, int32_t id, bool ser
     server->node = sim_node_new(u->sim, name, server->host);
 }
 
+static void set_snapshots(struct server *server)
+{
+    const struct universe_snapshots *s = &server->universe->snapshots;
+    const struct {
+        const char *key;
+        int64_t value;
+    } rows[] = {
+        {"metadata.log.max.record.bytes.between.snapshots", s->every_bytes},
+        {"metadata.log.max.snapshot.interval.ms", s->every_ms},
+        {"metadata.max.retention.bytes", s->keep_bytes},
+        {"metadata.max.retention.ms", s->keep_ms},
+        {"internal.metadata.log.segment.bytes", s->segment_bytes},
+        {"controller.quorum.fetch.snapshot.max.bytes", s->piece_bytes},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].value > 0) {
+            set_number(server, rows[i].key, rows[i].value);
+        }
+    }
+}
+
 void server_configure(struct server *server, const char *voters)
 {
     struct universe *u = server->universe;
@@ -87,6 +108,7 @@ void server_configure(struct server *server, const char *voters)
         set(server, "listeners", text);
         set_number(server, "offsets.topic.replication.factor", 1);
     }
+    set_snapshots(server);
     set_number(server, "offsets.topic.num.partitions", OFFSETS_PARTITIONS);
     set_number(server, "group.initial.rebalance.delay.ms", universe_below(u, 500));
     if (broker_settings_check(server->settings, &why) != ERR_NONE) {

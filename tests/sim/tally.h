@@ -36,6 +36,8 @@ struct tally {
     uint64_t clusters; /* of them, with more than one server */
     uint64_t elections;
     uint64_t leader_changes;
+    uint64_t snapshots; /* of the metadata, held against what is committed */
+    uint64_t skips;     /* logs of the metadata that went on from another's snapshot */
     uint64_t preferred; /* answers to who asks that preferred replicas lead */
     uint64_t moves;     /* reassignments that were begun or taken back */
     uint64_t events;

@@ -96,6 +96,24 @@ static int draw_server_count(struct universe *u, const struct universe_options *
     return drawn == 6 && lone ? 4 : drawn;
 }
 
+/* Mostly often, so that what is behind finds the log begun beyond it. */
+static void draw_snapshots(struct universe *u)
+{
+    if (universe_chance(u, 20)) {
+        return;
+    }
+    struct universe_snapshots *s = &u->snapshots;
+    int64_t most = u->quorum_only ? 2000 : 10000;
+    s->every_bytes = 300 + universe_below(u, most);
+    s->every_ms = universe_chance(u, 25) ? 300 + universe_below(u, 5000) : 0;
+    s->keep_bytes = universe_chance(u, 70) ? 1 + universe_below(u, 2 * most) : 0;
+    s->keep_ms = universe_chance(u, 25) ? 500 + universe_below(u, 10000) : 0;
+    /* No batch may be larger. */
+    int64_t least = u->quorum_only ? 1500 : 16000;
+    s->segment_bytes = universe_chance(u, 60) ? least + universe_below(u, most) : 0;
+    s->piece_bytes = universe_chance(u, 60) ? 100 + universe_below(u, 3000) : 0;
+}
+
 static void draw_pace(struct universe *u)
 {
     struct universe_pace *pace = &u->pace;
@@ -104,6 +122,7 @@ static void draw_pace(struct universe *u)
     pace->session_ms = 1000 + universe_below(u, 4000);
     pace->lag_ms = 1000 + universe_below(u, 5000);
     pace->min_insync = universe_chance(u, 75) ? 2 : 1;
+    draw_snapshots(u);
     u->racks = universe_chance(u, 50) ? 0 : 1 + (int)universe_below(u, 3);
 }
 
@@ -331,6 +350,8 @@ void universe_run(const struct universe_options *options, struct tally *tally,
     tally->starts += u->starts;
     tally->elections += witness_elections(u->witness);
     tally->leader_changes += witness_leader_changes(u->witness);
+    tally->snapshots += witness_snapshots(u->witness);
+    tally->skips += witness_skips(u->witness);
     tally->acked += ledger_acked_count(u->ledger);
     tally->reads += ledger_read_count(u->ledger);
     universe_fini(u);

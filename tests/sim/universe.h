@@ -116,6 +116,16 @@ struct universe_pace {
     int64_t min_insync;
 };
 
+/* How often the metadata is written as a snapshot, and how much of it is kept; 0: as by default. */
+struct universe_snapshots {
+    int64_t every_bytes;
+    int64_t every_ms;
+    int64_t keep_bytes;
+    int64_t keep_ms;
+    int64_t segment_bytes;
+    int64_t piece_bytes; /* of a fetched one */
+};
+
 /* Until when; 0: whole. */
 struct broken_path {
     int64_t blocked_us;
@@ -137,6 +147,7 @@ struct universe {
     int racks;        /* 0: none named */
     bool quorum_only; /* no brokers, no clients */
     struct universe_pace pace;
+    struct universe_snapshots snapshots;
     struct witness *witness;
     char bootstrap[160];
     struct actor *actors[ACTORS_MAX];

@@ -22,6 +22,8 @@ struct witness {
     char not_level[200];
     uint64_t elections;
     uint64_t leader_changes;
+    uint64_t snapshots;
+    uint64_t skips;
 };
 
 static struct cursor *cursor_of(struct witness *w, const struct server *server, int trail)
@@ -54,6 +56,7 @@ struct witness *witness_new(struct universe *u)
     struct witness *w = mem_zalloc(sizeof *w);
     w->u = u;
     add_trail(w, QUORUM_TOPIC, 0);
+    w->trails[0].history = history_new();
     for (int part = 0; part < ledger_parts(u->ledger); part++) {
         int32_t partition = 0;
         const struct topic_plan *plan = universe_topic_of(u, part, &partition);
@@ -70,6 +73,7 @@ void witness_free(struct witness *w)
     for (int i = 0; i < w->trail_count; i++) {
         mem_free(w->trails[i].marks);
         mem_free(w->trails[i].leaders);
+        history_free(w->trails[i].history);
     }
     mem_free(w);
 }
@@ -99,10 +103,19 @@ static void look_at_quorum(struct witness *w, struct server *server)
     }
     int64_t delivered = quorum_delivered(quorum);
     if (delivered > cursor->high) {
+        const struct log *log = quorum_log(quorum);
+        if (log != NULL && log_start(log) > cursor->next) {
+            w->skips += cursor->high > 0;
+            trail_rejoin(trail, cursor, server, log_start(log));
+            history_check_image(trail->history, server);
+        }
         cursor->high = delivered;
         trail->high = delivered > trail->high ? delivered : trail->high;
         trail_follow(trail, cursor, server, SERVER_METADATA_DIR, delivered);
     }
+    int64_t snapshot = history_look(trail->history, server, cursor->snapshot);
+    w->snapshots += snapshot != cursor->snapshot;
+    cursor->snapshot = snapshot;
 }
 
 /* ---- partitions ---- */
@@ -372,6 +385,16 @@ struct server *witness_leader(const struct witness *w, int trail)
 uint64_t witness_elections(const struct witness *w)
 {
     return w->elections;
+}
+
+uint64_t witness_snapshots(const struct witness *w)
+{
+    return w->snapshots;
+}
+
+uint64_t witness_skips(const struct witness *w)
+{
+    return w->skips;
 }
 
 uint64_t witness_leader_changes(const struct witness *w)

@@ -3,6 +3,8 @@
  *   - an epoch of the metadata quorum, and one of a partition, has one leader, ever;
  *   - what any node ever took for committed metadata is, byte for byte, what every other takes for
  *     it: committed metadata is a prefix everywhere;
+ *   - a metadata snapshot says exactly what the committed batches up to its end say, and so does
+ * the image of who loads one;
  *   - the same for the batches of a partition below its high watermarks;
  *   - a replica's high watermark does not go back within one life and one leader epoch, and who
  *     leads the newest epoch and says it knows its mark knows of all that was ever below one.
@@ -49,5 +51,7 @@ int witness_trails(const struct witness *w);
 struct server *witness_leader(const struct witness *w, int trail);
 uint64_t witness_elections(const struct witness *w);      /* of the metadata quorum */
 uint64_t witness_leader_changes(const struct witness *w); /* of partitions */
+uint64_t witness_snapshots(const struct witness *w);      /* on disks, held against the trail */
+uint64_t witness_skips(const struct witness *w); /* a server went on from one it had not made */
 
 #endif

@@ -15,6 +15,31 @@ static bool peek(const struct server *server, const char *dir, const struct trai
     return sim_disk_peek(server->node, path, data, size);
 }
 
+/* Finds the file that holds the cursor's batch and its place in it. */
+static bool find_segment(const struct trail *trail, struct cursor *cursor,
+                         const struct server *server, const char *dir)
+{
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    for (size_t i = cursor->mark + 1; i > 0; i--) {
+        int64_t base = i - 1 < trail->count ? trail->marks[i - 1].base_offset : cursor->next;
+        if (!peek(server, dir, trail, base, &data, &size)) {
+            continue;
+        }
+        struct batch batch;
+        struct err_text text;
+        cursor->segment = base;
+        cursor->at = 0;
+        while (cursor->at < size && base < cursor->next &&
+               batch_parse(data + cursor->at, size - cursor->at, &batch, &text) == ERR_NONE) {
+            cursor->at += batch.size;
+            base = batch_next_offset(&batch);
+        }
+        return base == cursor->next;
+    }
+    return false;
+}
+
 /* The batch at the cursor; false after a verdict. */
 static bool batch_at(const struct trail *trail, struct cursor *cursor, const struct server *server,
                      const char *dir, const uint8_t **data, struct batch *batch)
@@ -22,6 +47,9 @@ static bool batch_at(const struct trail *trail, struct cursor *cursor, const str
     struct err_text text = {""};
     size_t size = 0;
     bool found = peek(server, dir, trail, cursor->segment, data, &size);
+    if (!found && find_segment(trail, cursor, server, dir)) {
+        found = peek(server, dir, trail, cursor->segment, data, &size);
+    }
     if (found && cursor->at == size && cursor->next > cursor->segment) {
         cursor->segment = cursor->next;
         cursor->at = 0;
@@ -55,6 +83,9 @@ void trail_follow(struct trail *trail, struct cursor *cursor, const struct serve
         if (cursor->mark == trail->count) {
             struct mark *mark = MEM_PUSH(trail->marks, trail->count, trail->capacity);
             *mark = (struct mark){batch.base_offset, batch_next_offset(&batch), hash, server->id};
+            if (trail->history != NULL) {
+                history_add(trail->history, verdict, data, batch.size);
+            }
         }
         const struct mark *mark = &trail->marks[cursor->mark];
         if (mark->next_offset != batch_next_offset(&batch) || mark->hash != hash) {
@@ -67,6 +98,27 @@ void trail_follow(struct trail *trail, struct cursor *cursor, const struct serve
         cursor->next = batch_next_offset(&batch);
         cursor->at += batch.size;
     }
+}
+
+void trail_rejoin(struct trail *trail, struct cursor *cursor, const struct server *server,
+                  int64_t start)
+{
+    size_t mark = cursor->mark;
+    while (mark < trail->count && trail->marks[mark].base_offset < start) {
+        mark++;
+    }
+    int64_t end = trail->count == 0 ? 0 : trail->marks[trail->count - 1].next_offset;
+    if (start != (mark < trail->count ? trail->marks[mark].base_offset : end)) {
+        verdict_fail(&server->universe->verdict,
+                     "prefix: %s of server %d begins at offset %" PRId64
+                     ", where no committed batch does",
+                     trail->name, server->id, start);
+        return;
+    }
+    cursor->next = start;
+    cursor->mark = mark;
+    cursor->segment = -1;
+    cursor->at = 0;
 }
 
 bool trail_led(struct trail *trail, const struct server *server, int32_t epoch)
