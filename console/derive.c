@@ -1,4 +1,4 @@
-/* What follows from a model: lags, sums per broker, faults, counts, the verdict. */
+/* What follows from a model: lags, sums per broker, faults, counts. */
 #include <string.h>
 
 #include "common/base/assert.h"
@@ -183,34 +183,4 @@ struct model_counts model_count(const struct model *m)
         }
     }
     return c;
-}
-
-enum model_verdict model_judge(const struct model *m)
-{
-    struct model_counts c = model_count(m);
-    if (!model_known(c.brokers)) {
-        return MODEL_VERDICT_UNKNOWN;
-    }
-    if (c.offline > 0 || c.under_min_isr > 0) {
-        return MODEL_VERDICT_CRITICAL;
-    }
-    if (c.under_replicated > 0 || c.brokers_missing > 0) {
-        return MODEL_VERDICT_WARNING;
-    }
-    return MODEL_VERDICT_OK;
-}
-
-const char *model_verdict_name(enum model_verdict v)
-{
-    switch (v) {
-    case MODEL_VERDICT_OK:
-        return "ok";
-    case MODEL_VERDICT_WARNING:
-        return "warning";
-    case MODEL_VERDICT_CRITICAL:
-        return "critical";
-    case MODEL_VERDICT_UNKNOWN:
-        break;
-    }
-    return "unknown";
 }

@@ -36,12 +36,29 @@ static void set(json_t *object, const char *key, json_t *value)
     ASSERT(failed == 0);
 }
 
+static json_t *reasons_of(const struct model *m)
+{
+    struct model_reason reasons[MODEL_MAX_REASONS];
+    json_t *list = json_array();
+    int count = model_reasons(m, reasons);
+    for (int i = 0; i < count; i++) {
+        json_t *o = json_object();
+        set(o, "severity", text_of(model_verdict_name(reasons[i].severity)));
+        set(o, "count", reasons[i].count == 0 ? json_null() : json_integer(reasons[i].count));
+        set(o, "what", text_of(reasons[i].what));
+        set(o, "advice", text_of(reasons[i].advice));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
 static json_t *overview(const struct model *m)
 {
     struct model_counts n = model_count(m);
     json_t *o = json_object();
     set(o, "cluster_id", text_of(m->cluster_id));
     set(o, "verdict", text_of(model_verdict_name(model_judge(m))));
+    set(o, "reasons", reasons_of(m));
     set(o, "quorum_leader", broker_of(m->quorum.leader));
     set(o, "brokers", number_of(n.brokers));
     set(o, "brokers_missing", number_of(n.brokers_missing));
@@ -238,6 +255,14 @@ static json_t *quorum(const struct model *m)
     return o;
 }
 
+/* Takes the document over. */
+static void print(json_t *document, FILE *to)
+{
+    json_dumpf(document, to, JSON_INDENT(2));
+    fputc('\n', to);
+    json_decref(document);
+}
+
 void json_print(const struct model *m, enum view_id id, FILE *to)
 {
     static json_t *(*const make[VIEW_NAMED_COUNT])(const struct model *) = {
@@ -245,8 +270,15 @@ void json_print(const struct model *m, enum view_id id, FILE *to)
         [VIEW_PARTITIONS] = partitions, [VIEW_GROUPS] = groups,   [VIEW_QUORUM] = quorum,
     };
     ASSERT(id < VIEW_NAMED_COUNT);
-    json_t *document = make[id](m);
-    json_dumpf(document, to, JSON_INDENT(2));
-    fputc('\n', to);
-    json_decref(document);
+    print(make[id](m), to);
+}
+
+void json_print_check(const struct model *m, FILE *to)
+{
+    json_t *o = json_object();
+    set(o, "cluster_id", text_of(m->cluster_id));
+    set(o, "verdict", text_of(model_verdict_name(model_judge(m))));
+    set(o, "reasons", reasons_of(m));
+    set(o, "taken_ms", time_of(m->taken_ms));
+    print(o, to);
 }

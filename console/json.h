@@ -9,5 +9,7 @@
 
 /* `id` is one of the named screens. Writes one document and a newline. */
 void json_print(const struct model *m, enum view_id id, FILE *to);
+/* What --check prints. */
+void json_print_check(const struct model *m, FILE *to);
 
 #endif

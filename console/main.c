@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "console/app.h"
+#include "console/check.h"
 #include "console/once.h"
 #include "console/options.h"
 #include "console/text.h"
@@ -25,6 +26,9 @@ int main(int argc, char **argv)
     if (o.version) {
         printf("barnabas %s\n", BARNABAS_VERSION);
         return 0;
+    }
+    if (o.check) {
+        return check_run(&o);
     }
     return o.once ? once_run(&o) : app_run(&o);
 }

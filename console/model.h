@@ -248,7 +248,19 @@ enum model_verdict {
     MODEL_VERDICT_WARNING,
     MODEL_VERDICT_CRITICAL
 };
+/* The worst of the reasons; OK without any; UNKNOWN when the cluster was never read. */
 enum model_verdict model_judge(const struct model *m);
+
+/* Why the verdict is as it is. */
+struct model_reason {
+    enum model_verdict severity; /* UNKNOWN: something could not be read, and `what` is its error */
+    int64_t count;               /* 0 when there is nothing to count */
+    const char *what;            /* reads before ": count"; as long as the model */
+    const char *advice;          /* the likely cause, and what to do; "" */
+};
+enum { MODEL_MAX_REASONS = 6 + MODEL_PART_COUNT };
+/* The worst first, what could not be read last. Returns how many. */
+int model_reasons(const struct model *m, struct model_reason out[MODEL_MAX_REASONS]);
 const char *model_verdict_name(enum model_verdict v); /* "ok", "warning", "critical", "unknown" */
 
 #endif

@@ -8,7 +8,7 @@
 #include "console/text.h"
 
 struct once {
-    const struct options *options;
+    bool (*enough)(const struct model *m);
     uv_loop_t loop;
     uv_timer_t limit;
     struct poll *poll;
@@ -71,7 +71,7 @@ static void ended(void *ctx, const char *why)
 {
     struct once *o = ctx;
     snprintf(o->why, sizeof o->why, "%s", why);
-    if (why[0] == '\0' && o->model != NULL) {
+    if (why[0] == '\0' && o->model != NULL && (o->enough == NULL || o->enough(o->model))) {
         uv_stop(&o->loop);
     }
 }
@@ -82,26 +82,20 @@ static void on_limit(uv_timer_t *timer)
     uv_stop(&o->loop);
 }
 
-static int report(struct once *o)
+static void explain(const struct once *o, const struct options *options, char why[ONCE_WHY_BYTES])
 {
-    if (o->model == NULL) {
-        char safe[TEXT_MAX];
-        char none[600];
-        snprintf(none, sizeof none, "no broker at %s answers", o->options->bootstrap);
-        fprintf(stderr, "barnabas: gave up after %g s: %s\n",
-                (double)o->options->timeout_ms / 1000.0,
-                text_safe(o->why[0] == '\0' ? none : o->why, safe));
-        return 3;
-    }
-    print_errors(o->model, view_ops_of(o->options->view)->parts, stderr);
-    once_print(o->model, o->options->view, o->options->format, stdout);
-    return fflush(stdout) == 0 ? 0 : 1;
+    char none[600];
+    char safe[TEXT_MAX];
+    snprintf(none, sizeof none, "no broker at %s answers", options->bootstrap);
+    snprintf(why, ONCE_WHY_BYTES, "gave up after %g s: %s", (double)options->timeout_ms / 1000.0,
+             text_safe(o->why[0] == '\0' ? none : o->why, safe));
 }
 
-int once_run(const struct options *options)
+int once_ask(const struct options *options, unsigned parts, bool (*enough)(const struct model *m),
+             const struct model **m, char why[ONCE_WHY_BYTES])
 {
     static const struct poll_events events = {updated, ended};
-    struct once o = {.options = options};
+    struct once o = {.enough = enough};
     struct err_text text;
     uv_loop_init(&o.loop);
     /* A quarter for each stage: what one broker owes must not cost us what the others told. */
@@ -115,15 +109,34 @@ int once_run(const struct options *options)
     uv_timer_init(&o.loop, &o.limit);
     o.limit.data = &o;
     uv_timer_start(&o.limit, on_limit, (uint64_t)options->timeout_ms, 0);
-    struct poll_want want = {.everything = true, .parts = view_ops_of(options->view)->parts};
+    struct poll_want want = {.everything = true, .parts = parts};
     poll_set_interval(o.poll, POLL_MIN_GAP_MS);
     poll_set_want(o.poll, &want);
     uv_run(&o.loop, UV_RUN_DEFAULT);
     poll_free(o.poll);
     uv_close((uv_handle_t *)&o.limit, NULL);
     uv_run(&o.loop, UV_RUN_DEFAULT);
-    int status = report(&o);
-    model_unref(o.model);
     uv_loop_close(&o.loop);
-    return status;
+    explain(&o, options, why);
+    *m = o.model;
+    return 0;
+}
+
+int once_run(const struct options *options)
+{
+    const struct model *m = NULL;
+    char why[ONCE_WHY_BYTES];
+    unsigned parts = view_ops_of(options->view)->parts;
+    int wrong = once_ask(options, parts, NULL, &m, why);
+    if (wrong != 0) {
+        return wrong;
+    }
+    if (m == NULL) {
+        fprintf(stderr, "barnabas: %s\n", why);
+        return 3;
+    }
+    print_errors(m, parts, stderr);
+    once_print(m, options->view, options->format, stdout);
+    model_unref(m);
+    return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -20,6 +20,19 @@ static const char *take_once(struct options *o, const char *value)
                : "overview, brokers, topics, partitions, groups or quorum";
 }
 
+static const char *take_check(struct options *o, const char *value)
+{
+    (void)value;
+    o->check = true;
+    return NULL;
+}
+
+static const char *take_wait_healthy(struct options *o, const char *value)
+{
+    o->wait_healthy = true;
+    return take_check(o, value);
+}
+
 static const char *take_format(struct options *o, const char *value)
 {
     o->format = strcmp(value, "json") == 0 ? FORMAT_JSON : FORMAT_TABLE;
@@ -77,9 +90,12 @@ static const struct option_row {
     {"once", 0, "VIEW",
      "print a snapshot and leave: overview, brokers, topics, partitions, groups, quorum",
      take_once},
-    {"format", 0, "table|json", "of --once (table); console/JSON.md documents the JSON",
+    {"check", 0, NULL, "print the verdict and its reasons; the exit status says which", take_check},
+    {"wait-healthy", 0, NULL, "as --check, once the verdict is ok or the time is up",
+     take_wait_healthy},
+    {"format", 0, "table|json", "of these three (table); console/JSON.md documents the JSON",
      take_format},
-    {"timeout", 0, "SECONDS", "how long --once waits for an answer (5)", take_timeout},
+    {"timeout", 0, "SECONDS", "how long these three wait (5)", take_timeout},
     {"interval", 0, "SECONDS", "how often the cluster is asked (2)", take_interval},
     {"version", 0, NULL, "print the version and leave", take_version},
     {"help", 'h', NULL, "print this and leave", take_help},
@@ -140,7 +156,8 @@ void options_help(FILE *to)
 {
     fprintf(to, "barnabas: watch a cluster that speaks Kafka's protocol\n\n"
                 "  barnabas [-b HOST:PORT[,...]]       live; ? shows the keys, q leaves\n"
-                "  barnabas --once VIEW [--format json]  print one snapshot\n\n"
+                "  barnabas --once VIEW [--format json]  print one snapshot\n"
+                "  barnabas --check                    print whether all is well\n\n"
                 "Options:\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char left[80];
@@ -154,5 +171,7 @@ void options_help(FILE *to)
     }
     fprintf(to,
             "\nExit status: 0 good, 1 the terminal was lost, 2 wrong arguments or no terminal,\n"
-            "3 no broker answered in time.\n");
+            "3 no broker answered in time. Of --check and --wait-healthy: 0 ok, 1 warning, 2 "
+            "critical,\n"
+            "3 not enough could be learnt to judge.\n");
 }

@@ -14,6 +14,8 @@ enum output_format { FORMAT_TABLE, FORMAT_JSON };
 struct options {
     const char *bootstrap; /* borrowed from argv */
     bool once;
+    bool check;
+    bool wait_healthy; /* implies check */
     enum view_id view; /* of --once */
     enum output_format format;
     int64_t timeout_ms;

@@ -132,16 +132,43 @@ static bool open_row(const struct view *v, const struct row *row, struct view_ta
     return true;
 }
 
+static enum style severity_style(enum model_verdict severity)
+{
+    switch (severity) {
+    case MODEL_VERDICT_OK:
+        return STYLE_GOOD;
+    case MODEL_VERDICT_CRITICAL:
+        return STYLE_CRITICAL;
+    case MODEL_VERDICT_WARNING:
+    case MODEL_VERDICT_UNKNOWN:
+        break;
+    }
+    return STYLE_WARNING;
+}
+
+static bool reason_line(const struct model *m, int index, struct cell *line)
+{
+    struct model_reason reasons[MODEL_MAX_REASONS];
+    char number[TEXT_MAX];
+    if (index >= model_reasons(m, reasons)) {
+        return false;
+    }
+    const struct model_reason *r = &reasons[index];
+    text_add(line->text, "  %s%s%s", r->what, r->count == 0 ? "" : ": ",
+             r->count == 0 ? "" : text_number(r->count, number));
+    text_add(line->text, "%s%s", r->advice[0] == '\0' ? "" : "; ", r->advice);
+    line->style = severity_style(r->severity);
+    return true;
+}
+
 static bool head(const struct view *v, int index, struct cell *line)
 {
     if (index > 0) {
-        return false;
+        return reason_line(v->model, index - 1, line);
     }
     enum model_verdict verdict = model_judge(v->model);
     snprintf(line->text, sizeof line->text, "verdict  %s", model_verdict_name(verdict));
-    line->style = verdict == MODEL_VERDICT_OK        ? STYLE_GOOD
-                  : verdict == MODEL_VERDICT_WARNING ? STYLE_WARNING
-                                                     : STYLE_CRITICAL;
+    line->style = verdict == MODEL_VERDICT_UNKNOWN ? STYLE_CRITICAL : severity_style(verdict);
     return true;
 }
 

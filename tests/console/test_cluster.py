@@ -2,6 +2,7 @@
 was moved, and only when asked in earnest; and it shows what a follower that stopped owes.
 
 With APACHE_KAFKA_JARS (apache.py) the cluster is Apache Kafka's."""
+import json
 import os
 import re
 import signal
@@ -291,6 +292,38 @@ class ConsoleOnThree(unittest.TestCase):
         terminal.keys('y')
         terminal.expect('1 of 1 partitions are where they were to be')
         self.assertEqual(self.committed(name), [end])
+
+    def check(self, *words):
+        done = subprocess.run([cluster.BARNABAS, '-b', self.servers.bootstrap, *words], capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_a_script_can_ask_whether_all_is_well(self):
+        self.assertEqual(self.check('--wait-healthy', '--timeout', '30')[0], 0)
+        status, said = self.check('--check')
+        self.assertRegex(said, '^ok +cluster [A-Za-z0-9_-]{22}\n$')
+        self.assertEqual(status, 0)
+        follower = next(r['broker'] for r in self.row()['replicas'] if r['broker'] != self.row()['leader'])
+        self.servers.broker(follower).stop()
+        status, said = self.check('--check')
+        self.assertRegex(said, '^warning .*\nwarning +brokers fenced or missing: 1; start them')
+        self.assertEqual(status, 1)
+        document = json.loads(self.check('--check', '--format', 'json')[1])
+        self.assertEqual(document['verdict'], 'warning')
+        self.assertIn(('warning', 1), [(r['severity'], r['count']) for r in document['reasons']])
+        waited = subprocess.Popen([cluster.BARNABAS, '-b', self.servers.bootstrap, '--wait-healthy', '--timeout', '60'],
+                                  stdout=subprocess.PIPE, text=True)
+        other = next(b for b in self.servers.brokers if b.process.poll() is None)
+        other.kill9()  # two of three: min.insync.replicas is 2, and the quorum has no majority
+        self.servers.until('more than a warning', lambda: self.check('--check')[0] in (2, 3), seconds=40)
+        self.assertIsNone(waited.poll())
+        other.start(wait=False)
+        self.servers.broker(follower).start(wait=False)
+        self.assertEqual(waited.wait(60), 0)
+        self.assertRegex(waited.stdout.read(), '^ok ')
+        waited.stdout.close()
+        status, said = self.check('--check', '-b', '127.0.0.1:1', '--timeout', '0.5')
+        self.assertRegex(said, '^barnabas: gave up after 0.5 s: .*127.0.0.1:1')
+        self.assertEqual(status, 3)
 
     def test_nothing_is_sent_into_the_dark(self):
         """Every broker stopped: what was said cannot be checked, and so is not done."""

@@ -109,6 +109,58 @@ static void test_model_faults(void **state)
     model_unref(m);
 }
 
+static bool reason_is(const struct model_reason *r, enum model_verdict severity, int64_t count,
+                      const char *what)
+{
+    return r->severity == severity && r->count == count && strstr(r->what, what) != NULL &&
+           r->advice != NULL;
+}
+
+static void test_a_verdict_has_its_reasons(void **state)
+{
+    (void)state;
+    struct model_reason r[MODEL_MAX_REASONS];
+    const struct model *m = fixture_model();
+    assert_int_equal(model_reasons(m, r), 3);
+    assert_true(reason_is(&r[0], MODEL_VERDICT_CRITICAL, 1, "without a leader"));
+    assert_true(reason_is(&r[1], MODEL_VERDICT_WARNING, 1, "brokers fenced or missing"));
+    assert_true(reason_is(&r[2], MODEL_VERDICT_WARNING, 1, "out of the ISR"));
+
+    /* All is well with the topics; then with the quorum it is not. */
+    struct model *draft = model_copy(m);
+    model_unref(m);
+    draft->topic_count = 0;
+    draft->broker_count = 1;
+    draft->brokers[0].alive = true;
+    assert_int_equal(model_reasons(draft, r), 0);
+    assert_int_equal(model_judge(draft), MODEL_VERDICT_OK);
+    struct model_voter *voter = NULL;
+    for (int i = 0; i < draft->quorum.node_count; i++) {
+        voter = draft->quorum.nodes[i].node == 2 ? &draft->quorum.nodes[i] : voter;
+    }
+    voter->last_fetch_ms = FIXTURE_NOW_MS - 10001;
+    assert_int_equal(model_reasons(draft, r), 1);
+    assert_true(reason_is(&r[0], MODEL_VERDICT_WARNING, 1, "voters of the metadata quorum"));
+    assert_int_equal(model_judge(draft), MODEL_VERDICT_WARNING);
+    voter->voter = false; /* an observer may be as slow as it likes */
+    assert_int_equal(model_judge(draft), MODEL_VERDICT_OK);
+    draft->quorum.leader = MODEL_NO_BROKER;
+    assert_true(reason_is(&r[model_reasons(draft, r) - 1], MODEL_VERDICT_CRITICAL, 0, "no leader"));
+    assert_int_equal(model_judge(draft), MODEL_VERDICT_CRITICAL);
+    draft->quorum.leader = 1;
+    draft->parts[MODEL_CONFIGS].state = MODEL_REFUSED;
+    draft->parts[MODEL_CONFIGS].error = "DescribeConfigs: no";
+    assert_int_equal(model_reasons(draft, r), 1);
+    assert_true(reason_is(&r[0], MODEL_VERDICT_UNKNOWN, 0, "DescribeConfigs: no"));
+    assert_int_equal(model_judge(draft), MODEL_VERDICT_OK); /* as far as it was read */
+    draft->parts[MODEL_CONFIGS].state = MODEL_READ;
+    draft->parts[MODEL_QUORUM] = (struct model_part){MODEL_UNREAD, 0, NULL};
+    assert_int_equal(model_reasons(draft, r), 1);
+    assert_true(reason_is(&r[0], MODEL_VERDICT_UNKNOWN, 0, "DescribeQuorum: no answer yet"));
+    model_freeze(draft);
+    model_unref(draft);
+}
+
 static void test_min_isr_is_bounded_by_replicas(void **state)
 {
     (void)state;
@@ -293,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_model_age_of_a_lag),
         cmocka_unit_test(test_model_never_shows_a_negative_lag),
         cmocka_unit_test(test_model_faults),
+        cmocka_unit_test(test_a_verdict_has_its_reasons),
         cmocka_unit_test(test_min_isr_is_bounded_by_replicas),
         cmocka_unit_test(test_an_unread_cluster_is_not_a_healthy_one),
         cmocka_unit_test(test_text_is_made_safe),
