@@ -127,7 +127,7 @@ JAVA_HERE=
 java_client() {
     if ! have java || ! have javac || ! have mvn; then
         skip kafka-tools "java, javac and mvn are needed"
-        for name in java-client kafka-dump-log schemas three-tools three-apache-kafka apache-kafka-and-one; do skip $name 'the same'; done
+        for name in java-client kafka-dump-log schemas three-tools four-moves three-apache-kafka apache-kafka-and-one; do skip $name 'the same'; done
         return
     fi
     java_jars || { FAILED=$((FAILED + 1)); return; }
@@ -145,6 +145,7 @@ java_client() {
 three() {
     local clients=()
     [ -z "$JAVA_HERE" ] || try three-tools python3 -B $HERE/three.py tools
+    [ -z "$JAVA_HERE" ] || try four-moves python3 -B $HERE/moves.py
     [ ! -x "$CACHE/python/bin/python" ] || clients+=(python)
     [ ! -x "$CACHE/go/bin/going" ] || clients+=(go)
     [ -z "$JAVA_HERE" ] || clients+=(java)
