@@ -89,6 +89,7 @@ struct action_row {
 /* What the preview says; what is compared before anything is sent. */
 struct action_plan {
     bool possible;
+    bool already; /* not possible, because it is so already */
     char title[TEXT_MAX];
     struct action_line objects[ACTION_MAX_OBJECTS];
     int object_count;

@@ -28,6 +28,7 @@ static void judge(struct action_plan *plan, const struct model *m, const struct 
     } else if (model_leader_is_preferred(p)) {
         text_add(verdict, "Nothing to do: broker %d is the preferred leader and leads already.",
                  to);
+        plan->already = true;
     } else if (b == NULL || !b->alive) {
         text_add(verdict,
                  "It cannot be elected: broker %d is down. Once it runs again and the ISR names "

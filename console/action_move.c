@@ -189,8 +189,10 @@ static void judge(struct action_plan *plan, const struct action_wish *w, const s
     }
     if (w->replica_count == 0 && !model_is_moving(p)) {
         text_add(verdict, "Nothing to do: no move of this partition is under way.");
+        plan->already = true;
     } else if (is_so(w, p)) {
         text_add(verdict, "Nothing to do: these are its replicas.");
+        plan->already = true;
     } else {
         plan->possible = true;
         warn(verdict, w, p);

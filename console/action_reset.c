@@ -201,6 +201,7 @@ static void judge(struct action_plan *plan, const struct model_group *g, const c
         text_add(verdict, "%s", why);
     } else if (plan->change_count == 0) {
         text_add(verdict, "Nothing to do: every offset is there already.");
+        plan->already = true;
     } else {
         plan->possible = true;
     }

@@ -14,10 +14,8 @@
 
 #include "common/base/assert.h"
 #include "console/asker.h"
-#include "console/elect.h"
-#include "console/move.h"
+#include "console/order.h"
 #include "console/poll.h"
-#include "console/reset.h"
 #include "console/screen.h"
 #include "console/ui.h"
 
@@ -35,9 +33,7 @@ struct app {
     struct ui ui;
     struct asker *ask;  /* of the action. A broker answers a connection's requests in order: what
                            takes long must not make the samples old */
-    struct elect elect; /* what is under way */
-    struct move move;
-    struct reset reset;
+    struct order order; /* what is under way */
     bool dirty;
     bool leaving;
     int status;
@@ -100,29 +96,12 @@ static void on_answer(void *ctx, const struct action_answer *answer)
     follow_ui(app);
 }
 
-static void send_action(struct app *app)
-{
-    const struct action *a = &app->ui.action;
-    switch (a->wish.id) {
-    case ACTION_ELECT:
-        elect_send(&app->elect, app->ask, a->wish.topic, a->wish.partition, on_answer, app);
-        break;
-    case ACTION_MOVE:
-        move_send(&app->move, app->ask, &a->wish, on_answer, app);
-        break;
-    case ACTION_RESET:
-        reset_send(&app->reset, app->ask, a->wish.group, &a->plan, on_answer, app);
-        break;
-    }
-    action_sent(&app->ui.action);
-}
-
 static void follow_ui(struct app *app)
 {
     app->dirty = true;
     tell_want(app);
     if (app->ui.action.state == ACTION_READY) {
-        send_action(app);
+        order_send(&app->order, app->ask, &app->ui.action, on_answer, app);
     }
     poll_set_interval(app->poll, app->ui.interval_ms);
     poll_set_paused(app->poll, app->ui.paused);
@@ -284,7 +263,7 @@ int app_run(const struct options *o)
     }
     poll_free(app.poll);
     asker_free(app.ask);
-    reset_free(&app.reset);
+    order_free(&app.order);
     uv_walk(&app.loop, close_handle, NULL);
     uv_run(&app.loop, UV_RUN_DEFAULT);
     uv_loop_close(&app.loop);

@@ -282,3 +282,39 @@ void json_print_check(const struct model *m, FILE *to)
     set(o, "taken_ms", time_of(m->taken_ms));
     print(o, to);
 }
+
+static json_t *changes_of(const struct action_plan *plan)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < plan->row_count; i++) {
+        json_t *o = json_object();
+        set(o, "topic", text_of(plan->rows[i].topic));
+        set(o, "partition", json_integer(plan->rows[i].partition));
+        set(o, "before", number_of(plan->rows[i].before));
+        set(o, "after", number_of(plan->rows[i].after));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+void json_print_action(const struct action *a, int status, const char *ending, FILE *to)
+{
+    static const char *const results[] = {"done", "refused", "wrong", "unknown"};
+    ASSERT(status >= 0 && status < (int)(sizeof results / sizeof *results));
+    bool ended = a->state == ACTION_OUTCOME;
+    json_t *o = json_object();
+    json_t *plan = json_object();
+    for (int i = 0; i < a->plan.object_count; i++) {
+        set(plan, a->plan.objects[i].label, text_of(a->plan.objects[i].text));
+    }
+    set(o, "action", text_of(a->plan.title));
+    set(o, "plan", plan);
+    set(o, "changes", changes_of(&a->plan));
+    set(o, "possible", json_boolean(a->plan.possible));
+    set(o, "verdict", text_of(a->plan.verdict));
+    set(o, "result", text_of(results[status]));
+    set(o, "said", text_of(ended ? a->headline : ending));
+    set(o, "advice", text_of(ended ? a->advice : ""));
+    set(o, "now", text_of(ended ? a->now : ""));
+    print(o, to);
+}

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "console/action.h"
 #include "console/model.h"
 #include "console/view.h"
 
@@ -11,5 +12,9 @@
 void json_print(const struct model *m, enum view_id id, FILE *to);
 /* What --check prints. */
 void json_print_check(const struct model *m, FILE *to);
+
+/* What a command prints: the plan, and how it ended. `ending` is in words, where the action has
+ * none of its own. */
+void json_print_action(const struct action *a, int status, const char *ending, FILE *to);
 
 #endif

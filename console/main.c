@@ -6,6 +6,7 @@
 #include "console/check.h"
 #include "console/once.h"
 #include "console/options.h"
+#include "console/perform.h"
 #include "console/text.h"
 
 int main(int argc, char **argv)
@@ -26,6 +27,9 @@ int main(int argc, char **argv)
     if (o.version) {
         printf("barnabas %s\n", BARNABAS_VERSION);
         return 0;
+    }
+    if (o.command != COMMAND_NONE) {
+        return perform_run(&o);
     }
     if (o.check) {
         return check_run(&o);

@@ -63,6 +63,13 @@ static const char *take_interval(struct options *o, const char *value)
                : "seconds, 0.5 to 600";
 }
 
+static const char *take_dry_run(struct options *o, const char *value)
+{
+    (void)value;
+    o->dry_run = true;
+    return NULL;
+}
+
 static const char *take_version(struct options *o, const char *value)
 {
     (void)value;
@@ -93,9 +100,11 @@ static const struct option_row {
     {"check", 0, NULL, "print the verdict and its reasons; the exit status says which", take_check},
     {"wait-healthy", 0, NULL, "as --check, once the verdict is ok or the time is up",
      take_wait_healthy},
-    {"format", 0, "table|json", "of these three (table); console/JSON.md documents the JSON",
+    {"dry-run", 0, NULL, "of a command: say what it would change, and change nothing",
+     take_dry_run},
+    {"format", 0, "table|json", "of what is printed (table); console/JSON.md documents the JSON",
      take_format},
-    {"timeout", 0, "SECONDS", "how long these three wait (5)", take_timeout},
+    {"timeout", 0, "SECONDS", "how long to wait for the cluster (5)", take_timeout},
     {"interval", 0, "SECONDS", "how often the cluster is asked (2)", take_interval},
     {"version", 0, NULL, "print the version and leave", take_version},
     {"help", 'h', NULL, "print this and leave", take_help},
@@ -121,11 +130,70 @@ static const struct option_row *row_of(const char *arg, const char **value)
     return NULL;
 }
 
+static const struct command_row {
+    const char *name;
+    enum command command;
+    int least;
+    int most;
+    const char *words;
+    const char *help;
+} commands[] = {
+    {"elect", COMMAND_ELECT, 1, 1, "TOPIC:PARTITION", "elect the preferred leader"},
+    {"reassign", COMMAND_REASSIGN, 2, 2, "TOPIC:PARTITION BROKERS",
+     "move its replicas: 2,3,1 with the preferred leader first; or cancel"},
+    {"reset-offsets", COMMAND_RESET, 2, 3, "GROUP TO [TOPIC[:P]]",
+     "to earliest, latest, an offset, +N or -N"},
+};
+
+static const struct command_row *command_of(const char *word)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(commands[i].name, word) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* What is left when the options are taken out. */
+static enum err take_words(struct options *o, char **words, int count, struct err_text *text)
+{
+    for (int i = 0; i < OPTIONS_MAX_WORDS; i++) {
+        o->words[i] = i + 1 < count ? words[i + 1] : "";
+    }
+    if (count == 0 && o->dry_run) {
+        err_set(text, "--dry-run is of a command; --help lists them");
+        return ERR_INVALID;
+    }
+    if (count == 0) {
+        return ERR_NONE;
+    }
+    const struct command_row *row = command_of(words[0]);
+    if (row == NULL) {
+        err_set(text, "%.80s is no command; --help lists them", words[0]);
+        return ERR_INVALID;
+    }
+    if (count - 1 < row->least || count - 1 > row->most) {
+        err_set(text, "%s takes %s", row->name, row->words);
+        return ERR_INVALID;
+    }
+    o->command = row->command;
+    return ERR_NONE;
+}
+
 enum err options_parse(int argc, char **argv, struct options *out, struct err_text *text)
 {
     *out = (struct options){.bootstrap = "127.0.0.1:9092", .timeout_ms = 5000, .interval_ms = 2000};
+    char *words[OPTIONS_MAX_WORDS + 2];
+    int word_count = 0;
     for (int i = 1; i < argc; i++) {
         const char *value = NULL;
+        bool shift = argv[i][0] == '-' && argv[i][1] >= '0' && argv[i][1] <= '9'; /* by so many */
+        if (argv[i][0] != '-' || shift) {
+            words[word_count] = argv[i];
+            word_count += word_count < OPTIONS_MAX_WORDS + 1;
+            continue;
+        }
         const struct option_row *row = row_of(argv[i], &value);
         if (row == NULL) {
             err_set(text, "%.80s is not an option; --help lists them", argv[i]);
@@ -149,7 +217,7 @@ enum err options_parse(int argc, char **argv, struct options *out, struct err_te
             return ERR_INVALID;
         }
     }
-    return ERR_NONE;
+    return take_words(out, words, word_count, text);
 }
 
 void options_help(FILE *to)
@@ -157,7 +225,8 @@ void options_help(FILE *to)
     fprintf(to, "barnabas: watch a cluster that speaks Kafka's protocol\n\n"
                 "  barnabas [-b HOST:PORT[,...]]       live; ? shows the keys, q leaves\n"
                 "  barnabas --once VIEW [--format json]  print one snapshot\n"
-                "  barnabas --check                    print whether all is well\n\n"
+                "  barnabas --check                    print whether all is well\n"
+                "  barnabas COMMAND ...                change something\n\n"
                 "Options:\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char left[80];
@@ -169,9 +238,20 @@ void options_help(FILE *to)
                  rows[i].value == NULL ? "" : " ", rows[i].value == NULL ? "" : rows[i].value);
         fprintf(to, "  %-38s %s\n", left, rows[i].help);
     }
-    fprintf(to,
-            "\nExit status: 0 good, 1 the terminal was lost, 2 wrong arguments or no terminal,\n"
-            "3 no broker answered in time. Of --check and --wait-healthy: 0 ok, 1 warning, 2 "
-            "critical,\n"
-            "3 not enough could be learnt to judge.\n");
+    fprintf(
+        to,
+        "\nCommands. Each prints what it changes, reads the cluster once more, and sends it only\n"
+        "if all is still so:\n");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char left[80];
+        snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].words);
+        fprintf(to, "  %-38s %s\n", left, commands[i].help);
+    }
+    fprintf(
+        to,
+        "\nExit status: 0 good, 1 the terminal was lost, 2 wrong arguments or no terminal,\n"
+        "3 no broker answered in time. Of --check and --wait-healthy: 0 ok, 1 warning, 2 "
+        "critical,\n"
+        "3 not enough could be learnt to judge. Of commands: 0 done, 1 nothing or only a part was\n"
+        "changed, 3 it is not known.\n");
 }

@@ -11,7 +11,14 @@
 
 enum output_format { FORMAT_TABLE, FORMAT_JSON };
 
+enum command { COMMAND_NONE, COMMAND_ELECT, COMMAND_REASSIGN, COMMAND_RESET };
+
+enum { OPTIONS_MAX_WORDS = 3 };
+
 struct options {
+    enum command command;
+    const char *words[OPTIONS_MAX_WORDS]; /* of the command; "" where one was left out */
+    bool dry_run;
     const char *bootstrap; /* borrowed from argv */
     bool once;
     bool check;

@@ -325,6 +325,51 @@ class ConsoleOnThree(unittest.TestCase):
         self.assertRegex(said, '^barnabas: gave up after 0.5 s: .*127.0.0.1:1')
         self.assertEqual(status, 3)
 
+    def test_the_command_line_does_it_too(self):
+        name = 'clerks'
+        self.servers.kcat('-P', '-t', TOPIC, data=b'x\n' * 20)
+        self.servers.kcat('-G', name, '-X', 'auto.offset.reset=earliest', '-X', 'enable.partition.eof=true', '-e', '-c', '10', TOPIC)
+        committed = self.servers.until('a commit', lambda: self.committed(name))
+        at, replicas, leader = committed[0], self.replicas_as_others_see_them(), self.row()['leader']
+        turned = replicas[1:] + replicas[:1]
+        place = TOPIC + ':0'
+        moved = ','.join(map(str, turned))
+        # What would happen; and it does not.
+        for words, said in ((('reset-offsets', name, 'earliest'), '%s-0  %d then 0, lag then' % (TOPIC, at)),
+                            (('reassign', place, moved), 'to +%s\n' % moved)):
+            status, text = self.check(*words, '--dry-run')
+            self.assertRegex(text, said)
+            self.assertRegex(text, 'A dry run: nothing was changed')
+            self.assertEqual(status, 0)
+        self.assertEqual((self.committed(name), self.replicas_as_others_see_them()), (committed, replicas))
+        # And it does.
+        status, text = self.check('reset-offsets', name, '-1', place, '--format', 'json')
+        document = json.loads(text)
+        self.assertEqual((status, document['result']), (0, 'done'), text)
+        self.assertEqual(document['changes'], [{'topic': TOPIC, 'partition': 0, 'before': at, 'after': at - 1}])
+        self.assertEqual(self.committed(name), [at - 1])
+        status, text = self.check('reassign', place, moved)
+        self.assertRegex(text, 'Under way: %s-0(.*\n)*It stands so: %s, led by %d' % (TOPIC, moved, leader))
+        self.assertEqual((status, self.replicas_as_others_see_them()), (0, turned))
+        status, text = self.check('elect', place)
+        self.assertRegex(text, 'Elected: broker %d leads %s-0' % (turned[0], TOPIC))
+        self.assertEqual((status, self.leader_as_others_see_it()), (0, turned[0]))
+        status, text = self.check('elect', place)
+        self.assertRegex(text, 'Nothing to do: broker %d is the preferred leader' % turned[0])
+        self.assertEqual(status, 0)
+        # What cannot be, what makes no sense, and nobody there.
+        for words, status, said in ((('elect', 'nowhere:0'), 1, 'no longer lists this partition'),
+                                    (('reassign', place, '1,9'), 1, 'the cluster has no broker 9'),
+                                    (('reassign', place, 'x'), 2, 'say which brokers'),
+                                    (('elect', TOPIC), 2, 'expected TOPIC:PARTITION'),
+                                    (('reset-offsets', name), 2, 'reset-offsets takes GROUP TO'),
+                                    (('reset-offsets', name, 'soon'), 2, 'say where to'),
+                                    (('evict', place), 2, 'evict is no command'),
+                                    (('--dry-run',), 2, '--dry-run is of a command'),
+                                    (('elect', place, '-b', '127.0.0.1:1', '--timeout', '0.5'), 3, 'nothing was sent: ')):
+            self.assertRegex(self.check(*words)[1], said)
+            self.assertEqual(self.check(*words)[0], status, words)
+
     def test_nothing_is_sent_into_the_dark(self):
         """Every broker stopped: what was said cannot be checked, and so is not done."""
         preferred, leader = self.move_away()
