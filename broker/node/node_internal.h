@@ -67,6 +67,7 @@ struct registration {
     bool heartbeat_out;
     bool heartbeat_outdated; /* what has changed since it left is worth another */
     bool replicas_settled;
+    int64_t others_leaving; /* which of the others leave, as far as our image knows */
     bool leaving;
     struct env_timer leave; /* the controller has until then to answer */
     int64_t leave_deadline_ms;

@@ -9,9 +9,10 @@
  * life, so we register again; after that it is another process: said, and the node stops.
  *
  * Leaving (controlled shutdown, KIP-841): heartbeats say so, leadership moves to others while we go
- * on serving, until the controller lets us go; the active controller's own node goes after those
- * that leave at the same time. A controller that is silent for LEAVE_SILENCE_MS, or takes longer
- * than LEAVE_MAX_MS, is not waited for: then the others find out by themselves. */
+ * on serving, until the controller lets us go, which it does when the others have seen what moved;
+ * the active controller's own node goes after those that leave at the same time. A controller that
+ * is silent for LEAVE_SILENCE_MS, or takes longer than LEAVE_MAX_MS, is not waited for: then the
+ * others find out by themselves. */
 #include "broker/node/node_internal.h"
 #include "common/base/assert.h"
 
@@ -158,7 +159,8 @@ void node_register(struct broker *broker)
 struct others {
     int32_t us;
     int unfenced;
-    int leaving; /* of the unfenced */
+    int leaving;            /* of the unfenced */
+    int64_t leaving_epochs; /* their sum: no two lives have the same */
 };
 
 static bool count_other(void *ctx, const struct image_broker *broker)
@@ -166,7 +168,9 @@ static bool count_other(void *ctx, const struct image_broker *broker)
     struct others *others = ctx;
     bool counts = broker->id != others->us && !broker->fenced;
     others->unfenced += counts;
-    others->leaving += counts && broker->in_controlled_shutdown;
+    bool leaves = counts && broker->in_controlled_shutdown;
+    others->leaving += leaves;
+    others->leaving_epochs += leaves ? broker->epoch : 0;
     return true;
 }
 
@@ -287,6 +291,19 @@ static void heartbeat(struct broker *broker)
 
 /* ---- what happens around it ---- */
 
+/* Who leaves is let go when every other broker has said that it knows of it (KIP-841): so we say it
+ * at once. */
+static void acknowledge_leaving(struct broker *broker)
+{
+    struct registration *self = &broker->registration;
+    struct others others = others_of(broker);
+    bool news = others.leaving > 0 && others.leaving_epochs != self->others_leaving;
+    self->others_leaving = others.leaving_epochs;
+    if (news && self->phase == REGISTRATION_LIVE) {
+        heartbeat(broker);
+    }
+}
+
 void node_registration_image_changed(struct broker *broker)
 {
     struct registration *self = &broker->registration;
@@ -310,6 +327,7 @@ void node_registration_image_changed(struct broker *broker)
                    broker->node_id);
         heartbeat(broker);
     }
+    acknowledge_leaving(broker);
     /* Those who have left may have taken the majority with them: nothing more is committed. */
     bool alone = controller_active(broker->controller) && others_of(broker).unfenced == 0;
     if (self->leaving && alone) {

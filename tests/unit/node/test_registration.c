@@ -161,21 +161,27 @@ static void test_stopped_meanwhile(void **state)
     }
 }
 
-/* Our image reaches the registration, and with it a partition that is ours to open. */
-static void reach_registration(struct troupe *t)
+static void apply_us(struct troupe *t, bool fenced)
 {
     struct register_broker_record us;
-    struct topic_record topic;
-    struct partition_record partition;
-    int32_t id = 1;
     struct uuid dir = *log_dir_id(t->broker->dirs[0]);
     wire_defaults(&wire_register_broker_record, &us);
     us.broker_id = 1;
     us.broker_epoch = t->broker->registration.broker_epoch;
-    us.fenced = true;
+    us.fenced = fenced;
     us.log_dirs.items = &dir;
     us.log_dirs.count = 1;
     apply(t, RECORD_REGISTER_BROKER, 4, &us);
+}
+
+/* Our image reaches the registration, and with it a partition that is ours to open. */
+static void reach_registration(struct troupe *t)
+{
+    struct topic_record topic;
+    struct partition_record partition;
+    int32_t id = 1;
+    struct uuid dir = *log_dir_id(t->broker->dirs[0]);
+    apply_us(t, true);
     wire_defaults(&wire_topic_record, &topic);
     topic.name = wire_str("orders");
     topic.topic_id = uuid_from_number(4242);
@@ -215,6 +221,58 @@ static void test_opened_while_a_heartbeat_is_out(void **state)
     asked_answer(troupe_last(t, WIRE_BROKER_HEARTBEAT), troupe_response(t, WIRE_BROKER_HEARTBEAT));
     troupe_run(t, 1000);
     assert_int_equal(troupe_count(t, WIRE_BROKER_HEARTBEAT, 2), 2); /* and no third */
+    troupe_free(t);
+}
+
+/* Broker 2 is there, and leaves or does not. */
+static void broker_2(struct troupe *t, int64_t epoch, bool leaves)
+{
+    struct register_broker_record record;
+    struct uuid dir = uuid_from_number(7777);
+    wire_defaults(&wire_register_broker_record, &record);
+    record.broker_id = 2;
+    record.broker_epoch = epoch;
+    record.fenced = false;
+    record.in_controlled_shutdown = leaves;
+    record.log_dirs.items = &dir;
+    record.log_dirs.count = 1;
+    apply(t, RECORD_REGISTER_BROKER, 4, &record);
+    node_registration_image_changed(t->broker);
+    troupe_run(t, SHORT_MS);
+}
+
+static void answer_heartbeat(struct troupe *t)
+{
+    asked_answer(troupe_last(t, WIRE_BROKER_HEARTBEAT), troupe_response(t, WIRE_BROKER_HEARTBEAT));
+    troupe_run(t, SHORT_MS);
+}
+
+/* Another broker is let go when all have said that they know: that is not left to the next
+ * heartbeat's time, and said once. */
+static void test_says_that_it_knows_who_leaves(void **state)
+{
+    (void)state;
+    struct troupe *t = troupe_new(16);
+    troupe_leads(t, 2, 4);
+    troupe_run(t, SHORT_MS);
+    reach_registration(t);
+    troupe_run(t, SHORT_MS);
+    answer_heartbeat(t); /* fenced still, */
+    answer_heartbeat(t); /* and open */
+    apply_us(t, false);
+    node_registration_image_changed(t->broker);
+    assert_int_equal(t->broker->registration.phase, REGISTRATION_LIVE);
+    broker_2(t, 20, false);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_HEARTBEAT, 2), 2);
+    broker_2(t, 20, true);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_HEARTBEAT, 2), 3);
+    answer_heartbeat(t);
+    broker_2(t, 20, true);
+    assert_int_equal(troupe_count(t, WIRE_BROKER_HEARTBEAT, 2), 3);
+    broker_2(t, 21, false); /* gone, and back */
+    assert_int_equal(troupe_count(t, WIRE_BROKER_HEARTBEAT, 2), 3);
+    broker_2(t, 21, true); /* the next life is another one */
+    assert_int_equal(troupe_count(t, WIRE_BROKER_HEARTBEAT, 2), 4);
     troupe_free(t);
 }
 
@@ -510,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_stopped_meanwhile),
         cmocka_unit_test(test_opened_while_a_heartbeat_is_out),
+        cmocka_unit_test(test_says_that_it_knows_who_leaves),
         cmocka_unit_test(test_controller_says_where_it_listens),
         cmocka_unit_test(test_life_after_life),
         cmocka_unit_test(test_registers_twice),
