@@ -113,7 +113,7 @@ static void shut(struct log *log)
 
 bool log_idle(const struct log *log)
 {
-    return list_empty(&log->tasks) && !log->committing;
+    return list_empty(&log->tasks) && !log->committing && !log->making;
 }
 
 static void closed(struct log *log)
@@ -142,10 +142,13 @@ void log_settle(struct log *log)
     } else if (log->state == LOG_CLOSING) {
         if (log->failed || log->shut) {
             closed(log);
-        } else if (list_empty(&log->queue) && !log->cut_wanted) {
-            shut(log);
-        } else {
+        } else if (!list_empty(&log->queue) || log->cut_wanted) {
             queue_flush_soon(log);
+        } else if (!log->made) {
+            log->shut = true; /* nothing was ever written */
+            closed(log);
+        } else {
+            shut(log);
         }
     }
 }
@@ -171,6 +174,8 @@ struct delete_task {
     char *dir_path;
     char *from;
     char *to;
+    bool unmade; /* the directory may not be there */
+    bool gone;   /* it was not */
 };
 
 static void delete_release(struct task *task)
@@ -185,7 +190,10 @@ static void delete_run(struct task *task, struct env_fs *fs)
 {
     struct delete_task *t = CONTAINER_OF(task, struct delete_task, task);
     task->error = env_fs_rename(fs, t->from, t->to, &task->text);
-    if (task->error == ERR_NONE) {
+    t->gone = task->error == ERR_NOT_FOUND && t->unmade;
+    if (t->gone) {
+        task->error = ERR_NONE;
+    } else if (task->error == ERR_NONE) {
         task->error = env_fs_sync_dir(fs, t->dir_path, &task->text);
     }
 }
@@ -207,7 +215,7 @@ static void delete_finished(struct task *task)
     if (task->error != ERR_NONE) {
         err_wrap(&task->text, "delete log %s", log->name);
         dir_fail(dir, task->error, &task->text);
-    } else {
+    } else if (!t->gone) {
         dir_remove_later(dir, t->to, dir->full ? 0 : log->config.file_delete_delay_ms);
     }
     log_leave(log);
@@ -235,6 +243,7 @@ static void delete_submit(struct log *log)
     task->dir_path = mem_strdup(log->dir->path);
     task->from = mem_strdup(log->path);
     task->to = path_join(log->dir->path, name);
+    task->unmade = !log->made;
     task->task.run = delete_run;
     task->task.finished = delete_finished;
     task->task.release = delete_release;

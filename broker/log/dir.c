@@ -70,6 +70,7 @@ struct log_dir *log_dir_open(struct env *env, const char *path,
     list_init(&dir->deletions);
     env_post_init(&dir->closed_post, close_step);
     dir_init_checkpoints(dir);
+    make_init(dir);
     dir->cleaner = log_cleaner_default();
     dir->lane = env_lane_open(env, ENV_WORKER_COMMIT);
     dir->bulk_lane = env_lane_open(env, ENV_WORKER_BULK);
@@ -323,6 +324,7 @@ void log_dir_free(struct log_dir *dir)
     env_post_cancel(dir->env, &dir->closed_post);
     dir_drop_deletions(dir);
     tasks_drop(&dir->tasks);
+    make_fini(dir);
     for (int i = 0; i < ENV_WORKERS; i++) {
         committer_fini(&dir->committers[i]);
     }

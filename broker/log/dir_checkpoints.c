@@ -64,6 +64,9 @@ void dir_checkpoint_texts(struct log_dir *dir, int mask, struct bytes texts[CHEC
     struct checkpoint lists[CHECKPOINTS] = {{0}};
     for (struct dir_entry *entry = dir->entries; entry != NULL; entry = entry->hh.next) {
         refresh(entry);
+        if (!entry->on_disk) {
+            continue;
+        }
         const int64_t values[CHECKPOINTS] = {entry->high_watermark, entry->recovery_point,
                                              entry->start, entry->cleaned};
         for (int i = 0; i < CHECKPOINTS; i++) {

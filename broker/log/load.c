@@ -86,8 +86,8 @@ static enum err list_names(struct load *load, struct env_fs *fs)
     return e;
 }
 
-/* partition.metadata before the directory's name is durable: a directory that survives has it, or
- * is empty and gets it now. */
+/* Either make.c made the directory and its partition.metadata and ended before they were synced, or
+ * found_directory did. */
 static enum err write_metadata(struct load *load, struct env_fs *fs)
 {
     struct bytes content = {0};
@@ -119,13 +119,17 @@ static enum err check_metadata(struct load *load, struct env_fs *fs)
     if (!load->found_metadata) {
         return found_directory(load, fs);
     }
+    bool used = load->base_count > 0 || load->snapshot_count > 0;
     struct bytes content = {0};
     struct uuid found = uuid_zero();
     char *path = path_join(load->path, "partition.metadata");
     enum err e = env_fs_slurp(fs, path, 4096, &content, &load->task.text);
     if (e == ERR_NONE) {
         e = partition_metadata_parse(content.data, content.size, &found, &load->task.text);
-        if (e != ERR_NONE) {
+        if (e != ERR_NONE && !used) {
+            e = found_directory(load, fs); /* torn before anything was written beside it */
+            found = load->topic_id;
+        } else if (e != ERR_NONE) {
             err_wrap(&load->task.text, "%s is damaged", path);
         }
     }
@@ -227,6 +231,10 @@ static enum err tidy(struct load *load, struct env_fs *fs)
 void load_run(struct task *task, struct env_fs *fs)
 {
     struct load *load = CONTAINER_OF(task, struct load, task);
+    if (load->fresh) {
+        load->opened.created = true;
+        return;
+    }
     enum err e = env_fs_mkdir(fs, load->path, &task->text);
     if (e == ERR_NONE) {
         e = create(load, fs);

@@ -55,7 +55,8 @@ static void take_load(struct log *log, struct load *load)
     }
     log->recovered_high_watermark = high_watermark < log->assigned ? high_watermark : log->assigned;
     log->noted_high_watermark = log->recovered_high_watermark;
-    log->entry->on_disk = true;
+    log->made = !load->fresh;
+    log->entry->on_disk = log->made;
     log->entry->topic_id = log->topic_id;
     if (log_first_unsettled(log) + 1 < log->segment_count) {
         queue_flush_soon(log); /* there was no room for an index */
@@ -145,6 +146,7 @@ static struct load *load_of(struct log *log)
     load->dir_path = mem_strdup(log->dir->path);
     load->name = mem_strdup(log->name);
     load->topic_id = log->topic_id;
+    load->fresh = !entry->on_disk && log->append_worker != ENV_WORKER_META;
     load->clean = entry->clean;
     load->compacted = log->config.compacted || entry->cleaned >= 0; /* gaps are no damage then */
     load->index_interval_bytes = log->config.index_interval_bytes;
@@ -189,6 +191,7 @@ struct log *log_open(struct log_dir *dir, const char *topic, int32_t partition,
     list_init(&log->queue);
     list_init(&log->deferred);
     list_init(&log->commit_node);
+    list_init(&log->make_node);
     env_post_init(&log->news_post, news);
     env_post_init(&log->settle_post, settle);
     log->lane = env_lane_open(dir->env, append);
@@ -232,6 +235,7 @@ void log_drop_memory(struct log *log)
         env_post_cancel(log->env, &log->flush_post);
     }
     commit_forget(log);
+    make_forget(log);
     clean_drop(log);
     tasks_drop(&log->tasks);
     queue_drop(log, -1);

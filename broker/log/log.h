@@ -158,10 +158,12 @@ struct log_opened {
     int64_t end_offset; /* all of it durable */
 };
 
-/* Opens, creating when absent, the directory TOPIC-PARTITION; writes partition.metadata when
- * created. ERR_STALE when the directory belongs to another topic id. Only one open log per name.
- * `opened` comes once in a later turn; on error the log is only good for log_free. `append` and
- * `commit` say which workers its writes and syncs run on (the metadata log has its own). */
+/* Opens the directory TOPIC-PARTITION. When there is none it is made, with partition.metadata,
+ * before the first bytes go into it; the metadata log's (ENV_WORKER_META) at once, for its owner
+ * keeps other files in it. ERR_STALE when the directory belongs to another topic id. Only one open
+ * log per name. `opened` comes once in a later turn; on error the log is only good for log_free.
+ * `append` and `commit` say which workers its writes and syncs run on (the metadata log has its
+ * own). */
 struct log *log_open(struct log_dir *dir, const char *topic, int32_t partition,
                      const struct uuid *topic_id, const struct log_config *config,
                      enum env_worker append, enum env_worker commit,

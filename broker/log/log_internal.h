@@ -128,6 +128,9 @@ enum err segment_remove_indexes(struct env_fs *fs, const char *dir_path, int64_t
 /* Creates or overwrites PATH and syncs its content; the caller syncs the directory. */
 enum err file_write(struct env_fs *fs, const char *path, const void *data, size_t size,
                     struct err_text *text);
+/* The same, synced or not. */
+enum err file_put(struct env_fs *fs, const char *path, const void *data, size_t size, bool sync,
+                  struct err_text *text);
 /* Syncs a .log file. A sync that finds no room has lost what was written: ERR_IO, never
  * ERR_NO_SPACE, which stands for "not done, to be tried again". */
 enum err segment_sync(struct env_fs *fs, struct env_file *file, struct err_text *text);
@@ -242,6 +245,10 @@ struct log {
     bool clean_swapping; /* past the point where it can be given up */
     bool clean_cancelled;
 
+    bool made;   /* its directory is there */
+    bool making; /* a job is making it */
+    struct list make_node;
+
     struct list commit_node; /* in the committer's waiting logs */
     bool committing;
     struct env_timer flush_timer; /* flush.ms */
@@ -330,6 +337,7 @@ struct load {
     char *dir_path;
     char *name;
     struct uuid topic_id;
+    bool fresh; /* there is no directory yet, and none is made */
     bool clean;
     bool compacted;
     int32_t index_interval_bytes;
@@ -442,6 +450,10 @@ struct log_dir {
     struct env_post checkpoint_post;
     struct env_timer high_watermark_timer;
     struct env_timer recovery_timer;
+    struct list make_waiting; /* log.make_node */
+    struct env_lane *make_lane;
+    struct env_post make_post;
+    bool making;
     struct list deletions; /* directories waiting for file.delete.delay.ms */
     struct log_cleaner cleaner;
     struct env_timer cleaner_timer;
@@ -501,6 +513,13 @@ void cleaner_stop(struct log_dir *dir);
 void clean_cancel(struct log *log);
 /* At once: the log's memory goes. */
 void clean_drop(struct log *log);
+
+/* make.c */
+/* Whether the log's directory is there; if not, it is made and the log's queue goes on then. */
+bool make_ready(struct log *log);
+void make_forget(struct log *log);
+void make_init(struct log_dir *dir);
+void make_fini(struct log_dir *dir);
 
 /* room.c */
 /* Something could not be written for want of room: it is tried again when there is some. */

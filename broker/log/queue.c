@@ -312,6 +312,9 @@ static void flush(struct env_post *post)
         env_post(log->env, &log->settle_post);
         return;
     }
+    if (waits && !make_ready(log)) {
+        return;
+    }
     if (list_empty(&log->queue) && cut_step(log)) {
         return;
     }

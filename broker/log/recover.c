@@ -405,14 +405,15 @@ static enum err load_epochs(struct load *load, struct env_fs *fs)
     return e == ERR_NOT_FOUND ? ERR_NONE : e;
 }
 
-/* After a crash: the first segment that the recovery point does not cover whole. */
+/* After a crash: the first segment that the recovery point does not cover whole. One that ends at
+ * the very point is not covered: it may have been the active one when the point was written. */
 static size_t first_to_check(const struct load *load)
 {
     size_t i = load->base_count;
     if (load->clean) {
         return i;
     }
-    while (i > 0 && (i == load->base_count || load->bases[i] > load->recovery_point)) {
+    while (i > 0 && (i == load->base_count || load->bases[i] >= load->recovery_point)) {
         i--;
     }
     return i;

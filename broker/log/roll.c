@@ -170,7 +170,7 @@ bool epochs_wait(const struct log *log, int64_t offset)
 /* An epoch without records is not worth a write: nothing on disk would be read by it. */
 void epochs_save(struct log *log)
 {
-    if (!log->epochs_dirty || log->epochs_saving || log->failed || log->cut_wanted ||
+    if (!log->made || !log->epochs_dirty || log->epochs_saving || log->failed || log->cut_wanted ||
         log->dir->full || log->state != LOG_OPEN ||
         (log->epochs.count > 0 && !epochs_wait(log, log->written) &&
          log->epochs.entries[log->epochs.count - 1].start_offset >= log->written)) {

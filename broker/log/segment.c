@@ -143,6 +143,12 @@ enum err segment_walk(struct env_fs *fs, struct env_file *file, int64_t size, in
 enum err file_write(struct env_fs *fs, const char *path, const void *data, size_t size,
                     struct err_text *text)
 {
+    return file_put(fs, path, data, size, true, text);
+}
+
+enum err file_put(struct env_fs *fs, const char *path, const void *data, size_t size, bool sync,
+                  struct err_text *text)
+{
     struct env_file *file = NULL;
     struct env_iov iov = {.data = data, .size = size};
     enum err e =
@@ -150,7 +156,7 @@ enum err file_write(struct env_fs *fs, const char *path, const void *data, size_
     if (e == ERR_NONE && size > 0) {
         e = env_fs_write(fs, file, &iov, 1, 0, text);
     }
-    if (e == ERR_NONE) {
+    if (e == ERR_NONE && sync) {
         e = env_fs_sync_data(fs, file, text);
     }
     env_file_unref(file);

@@ -158,6 +158,7 @@ bool sim_disk_peek(const struct sim_node *node, const char *path, const uint8_t 
                    size_t *size);
 /* Creates or replaces, content and name durable at once. The directory must exist. */
 void sim_disk_put(struct sim_node *node, const char *path, const void *data, size_t size);
+void sim_disk_mkdir(struct sim_node *node, const char *path); /* durable at once */
 bool sim_disk_exists(const struct sim_node *node, const char *path);
 /* XORs `mask` into the byte at `at`, in cache and on disk. False when there is none. */
 bool sim_disk_flip(struct sim_node *node, const char *path, int64_t at, uint8_t mask);

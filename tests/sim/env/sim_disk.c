@@ -395,6 +395,17 @@ void sim_disk_put(struct sim_node *node, const char *path, const void *data, siz
     sim_disk_sync_dir(&node->disk, dir);
 }
 
+void sim_disk_mkdir(struct sim_node *node, const char *path)
+{
+    char name[256];
+    struct sim_inode *dir = sim_disk_parent(&node->disk, path, name, sizeof name);
+    ASSERT(dir != NULL && sim_dir_find(&dir->now, name) == NULL);
+    struct sim_inode *inode = sim_inode_new(&node->disk, true);
+    sim_disk_move(&node->disk, NULL, NULL, dir, name, inode);
+    sim_inode_unref(inode);
+    sim_disk_sync_dir(&node->disk, dir);
+}
+
 bool sim_disk_flip(struct sim_node *node, const char *path, int64_t at, uint8_t mask)
 {
     struct sim_inode *inode = sim_disk_find(&node->disk, path);

@@ -250,8 +250,10 @@ bool rig_close(struct rig *r)
 bool rig_close_dir(struct rig *r)
 {
     r->ready = false;
-    log_free(r->log);
-    r->log = NULL;
+    if (r->log != NULL) {
+        log_free(r->log);
+        r->log = NULL;
+    }
     r->answered = false;
     log_dir_close(r->dir, 9, on_done, r);
     if (!rig_wait_answer(r)) {
@@ -275,8 +277,8 @@ void rig_forget(struct rig *r)
 
 /* ---- appending and cutting ---- */
 
-static struct buf *build(struct rig *r, int records, size_t value_bytes, int producer,
-                         int64_t timestamp_ms)
+struct buf *rig_build(struct rig *r, int records, size_t value_bytes, int producer,
+                      int64_t timestamp_ms)
 {
     struct batch_builder b;
     struct bytes out = {0};
@@ -311,7 +313,7 @@ static struct buf *build(struct rig *r, int records, size_t value_bytes, int pro
 int16_t rig_append_at(struct rig *r, int records, size_t value_bytes, int producer,
                       int64_t timestamp_ms)
 {
-    struct buf *buf = build(r, records, value_bytes, producer, timestamp_ms);
+    struct buf *buf = rig_build(r, records, value_bytes, producer, timestamp_ms);
     struct log_append_result result;
     int64_t expected = log_assigned_end(r->log);
     log_append_as_leader(r->log, buf, 0, buf->size, r->epoch, &result);

@@ -79,6 +79,8 @@ bool rig_run(struct rig *r, int64_t for_ms);
 
 /* One batch of `records`, values of `value_bytes`, by producer 0..RIG_PRODUCERS-1 (-1 none), as
  * leader. */
+struct buf *rig_build(struct rig *r, int records, size_t value_bytes, int producer,
+                      int64_t timestamp_ms); /* only made */
 int16_t rig_append(struct rig *r, int records, size_t value_bytes, int producer);
 int16_t rig_append_at(struct rig *r, int records, size_t value_bytes, int producer,
                       int64_t timestamp_ms);

@@ -477,6 +477,8 @@ static void test_delete_and_again(void **state)
     assert_true(rig_open_log(r));
     assert_true(r->opened.created);
     assert_int_equal(log_end(r->log), 0);
+    rig_forget(r);
+    fill(r, 1);
     assert_true(rig_run(r, 70000));
     assert_true(rig_close(r));
     r->topic_id = uuid_from_number(79);

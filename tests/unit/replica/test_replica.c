@@ -97,20 +97,24 @@ static void test_durability(void **state)
     struct world *w = world_new(2);
     struct replica *hard = world_replica(w, world_topic(w, "hard", 1, alone, 1), 0);
     struct replica *soft = world_replica(w, world_topic(w, "soft", 1, alone, 1), 0);
-    sim_disk_latency(w->node, SIM_SYNC, (struct sim_latency){.min_us = 900000, .max_us = 900000});
     struct wait a;
     struct wait b;
+    assert_false(append(hard, &a, -1, -1, -1)); /* with the first their directories are made */
+    assert_false(append(soft, &b, -1, -1, -1));
+    world_wait(w, &a.done);
+    world_wait(w, &b.done);
+    sim_disk_latency(w->node, SIM_SYNC, (struct sim_latency){.min_us = 900000, .max_us = 900000});
     assert_false(append(hard, &a, -1, -1, -1));
     assert_false(append(soft, &b, -1, -1, -1));
     world_run(w, 500);
     assert_true(b.done);
-    assert_int_equal(replica_high_watermark(soft), 1);
+    assert_int_equal(replica_high_watermark(soft), 2);
     assert_int_equal(log_durable_end(replica_log(soft)), 0);
-    assert_int_equal(log_end(replica_log(hard)), 1);
+    assert_int_equal(log_end(replica_log(hard)), 2);
     assert_false(a.done);
-    assert_int_equal(replica_high_watermark(hard), 0);
+    assert_int_equal(replica_high_watermark(hard), 1);
     world_wait(w, &a.done);
-    assert_int_equal(log_durable_end(replica_log(hard)), 1);
+    assert_int_equal(log_durable_end(replica_log(hard)), 2);
     world_free(w);
 }
 
@@ -371,8 +375,15 @@ static void test_unopenable(void **state)
 {
     (void)state;
     struct world *w = world_new(9);
-    sim_disk_fail(w->node, SIM_ANY_OP, "bad-0", 1, ERR_IO, true);
     struct uuid bad = world_topic(w, "bad", 1, alone, 1);
+    struct wait wait;
+    assert_false(append(world_replica(w, bad, 0), &wait, -1, -1, -1));
+    world_wait(w, &wait.done);
+    world_close(w);
+    world_open(w);
+    sim_disk_fail(w->node, SIM_ANY_OP, "bad-0", 1, ERR_IO, true);
+    world_apply_all(w);
+    world_run(w, 1000);
     assert_int_equal(replica_check(world_replica(w, bad, 0), -1, true), KAFKA_KAFKA_STORAGE_ERROR);
     assert_null(replica_log(world_replica(w, bad, 0)));
     world_free(w);
