@@ -1,4 +1,4 @@
-/* BrokerRegistration and ControllerRegistration (KIP-631, 858, 919). */
+/* BrokerRegistration, UnregisterBroker and ControllerRegistration (KIP-631, 858, 919). */
 #include <inttypes.h>
 
 #include "broker/controller/controller_internal.h"
@@ -249,6 +249,42 @@ void broker_registration_handle(struct controller *controller, struct controller
                amends             ? "it amends its registration"
                : existing == NULL ? "it is new"
                                   : "it starts a new life");
+}
+
+/* ---- leaving for good ---- */
+
+void unregister_broker_refuse(struct controller_call *call, int16_t error, const char *message)
+{
+    struct unregister_broker_response *response = call->response;
+    response->error_code = error;
+    response->error_message = wire_str(message);
+}
+
+/* What it holds stays assigned to it, out of the ISR, until it is reassigned. */
+void unregister_broker_handle(struct controller *controller, struct controller_call *call,
+                              struct record_list *records)
+{
+    const struct unregister_broker_request *request = call->request;
+    struct unregister_broker_response *response = call->response;
+    const struct image_broker *broker = image_broker(controller->image, request->broker_id);
+    response->error_message = WIRE_STR_NULL;
+    if (broker == NULL) {
+        response->error_code = KAFKA_BROKER_ID_NOT_REGISTERED;
+        response->error_message = wire_str(
+            arena_printf(call->arena, "broker %" PRId32 " is not registered", request->broker_id));
+        return;
+    }
+    size_t changed = leaders_leave(controller, broker->id, records);
+    struct unregister_broker_record record;
+    wire_defaults(&wire_unregister_broker_record, &record);
+    record.broker_id = broker->id;
+    record.broker_epoch = broker->epoch;
+    record_list_add(records, RECORD_UNREGISTER_BROKER, 0, &record);
+    session_drop(controller, broker->id);
+    trace_info(controller_trace(controller),
+               "controller: broker %" PRId32
+               " is registered no more, %zu partitions change: %s asked",
+               broker->id, changed, call->principal != NULL ? call->principal : "a client");
 }
 
 /* ---- controllers ---- */

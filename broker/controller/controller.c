@@ -30,6 +30,7 @@ struct controller_config controller_config_default(void)
         .session_timeout_ms = 9000,
         .max_partitions_per_request = 10000,
         .delete_topic_enable = true,
+        .balance_interval_ms = 300000,
     };
     config.features = controller_default_features(&config.feature_count);
     return config;
@@ -114,6 +115,7 @@ void controller_free(struct controller *controller)
     }
     env_post_cancel(controller->env, &controller->answer);
     sessions_end(controller);
+    balance_end(controller);
     drop_appended(controller);
     image_free(controller->image);
     image_free(controller->committed);
@@ -180,6 +182,7 @@ void controller_activate(struct controller *controller, int32_t epoch)
     /* Whoever decided before us may have stopped between a broker's return and what follows. */
     if (going && leaders_seek(controller)) {
         sessions_begin(controller);
+        balance_begin(controller);
     }
 }
 
@@ -195,6 +198,7 @@ void controller_deactivate(struct controller *controller)
     ASSERT(controller->image != NULL);
     controller->epoch = -1;
     sessions_end(controller);
+    balance_end(controller);
     drop_appended(controller);
     image_free(controller->image);
     controller->image = NULL;

@@ -73,6 +73,8 @@ struct controller_config {
     int32_t session_timeout_ms;                /* broker.session.timeout.ms */
     int32_t max_partitions_per_request;        /* 0 = 10000, as Kafka has it */
     bool delete_topic_enable;                  /* delete.topic.enable */
+    /* leader.imbalance.check.interval.seconds; 0: never, as without auto.leader.rebalance.enable */
+    int64_t balance_interval_ms;
     const struct controller_feature *features; /* static; NULL = controller_default_features */
     size_t feature_count;
     struct controller_settings_hooks settings;
@@ -124,8 +126,9 @@ struct controller_call {
 };
 
 /* True when the controller answers this API (CreateTopics, DeleteTopics, CreatePartitions,
- * ElectLeaders, IncrementalAlterConfigs, AlterPartition, BrokerRegistration, BrokerHeartbeat,
- * AllocateProducerIds, ControllerRegistration). */
+ * ElectLeaders, AlterConfigs, IncrementalAlterConfigs, AlterPartitionReassignments,
+ * ListPartitionReassignments, UpdateFeatures, UnregisterBroker, AlterPartition, BrokerRegistration,
+ * BrokerHeartbeat, AllocateProducerIds, ControllerRegistration, AssignReplicasToDirs). */
 bool controller_handles(int16_t api_key);
 /* Fills the response of a call that is not submitted: refused as a whole, in its proper field. */
 void controller_refuse(struct controller_call *call, int16_t error, const char *message);

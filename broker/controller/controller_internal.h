@@ -4,7 +4,7 @@
  * bootstrap.c, brokers.c (registration), heartbeat.c (sessions, fencing), change.c (one partition's
  * leader and ISR), leaders.c (those of a broker that comes or goes), alter_partition.c,
  * assign_directories.c, elect_leaders.c, reassign.c and reassignments.c (other replicas for a
- * partition), placement.c, topics.c, delete_topics.c, partitions.c, names.c, configs.c,
+ * partition), balance.c, features.c, placement.c, topics.c, delete_topics.c, partitions.c, names.c, configs.c,
  * producer_ids.c. */
 #ifndef BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 #define BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
@@ -64,6 +64,7 @@ struct controller {
     struct env_post answer;
     struct session *sessions;
     struct env_timer session_timer;
+    struct env_timer balance_timer;
 };
 
 /* Who answers one API. `handle` fills the response and adds records; `refuse` fills a fresh
@@ -106,6 +107,7 @@ bool session_in_touch(struct controller *controller, const struct image_broker *
 void sessions_begin(
     struct controller *controller); /* on activation: every unfenced broker gets one */
 void sessions_end(struct controller *controller);
+void session_drop(struct controller *controller, int32_t broker_id); /* it is not registered */
 
 /* change.c */
 enum election {
@@ -166,6 +168,10 @@ void reassign_to(struct partition_change *change, struct image_ids target);
 bool reassign_revert(struct partition_change *change);
 /* How many replicas the partition has when its reassignment is done. */
 int32_t reassign_target_count(const struct image_partition *partition);
+
+/* balance.c: while active */
+void balance_begin(struct controller *controller);
+void balance_end(struct controller *controller);
 
 /* leaders.c */
 /* Adds changes for every partition that has `broker_id` in its ISR, as if it were gone. Returns how
@@ -246,6 +252,8 @@ HANDLERS(allocate_producer_ids);
 HANDLERS(incremental_alter_configs);
 HANDLERS(alter_configs);
 HANDLERS(controller_registration);
+HANDLERS(unregister_broker);
+HANDLERS(update_features);
 HANDLERS(alter_partition_reassignments);
 HANDLERS(list_partition_reassignments);
 

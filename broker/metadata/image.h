@@ -196,8 +196,6 @@ bool image_leads_any(const struct image *image, int32_t broker_id);
 void image_each_reassigning(const struct image *image, image_partition_fn *each, void *ctx);
 /* The partitions that are not led by their first replica, those without a leader included. */
 void image_each_imbalanced(const struct image *image, image_partition_fn *each, void *ctx);
-/* How many partitions have the broker as their first replica. */
-int64_t image_preferred_count(const struct image *image, int32_t broker_id);
 
 /* ---- what changed -----------------------------------------------------------------------------
  */

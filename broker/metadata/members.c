@@ -16,10 +16,9 @@ struct members_node {
     struct pmap_value value;
     int32_t broker_id;
     struct uuid topic_id;
-    int32_t first;     /* partition of the first bit */
-    int32_t listed;    /* bits set */
-    int32_t led;       /* partitions of these that the broker leads */
-    int32_t preferred; /* partitions of these that it is the first replica of */
+    int32_t first;  /* partition of the first bit */
+    int32_t listed; /* bits set */
+    int32_t led;    /* partitions of these that the broker leads */
     uint64_t bits[CHUNK / WORD_BITS];
 };
 
@@ -71,7 +70,7 @@ static struct members_node *members_own(struct image *image, struct pmap_key key
 enum listing { UNLIST, LIST, LISTED_OR_NOT };
 
 static void change(struct image *image, int32_t broker_id, const struct uuid *topic_id,
-                   int32_t partition, enum listing listing, int32_t led, int32_t preferred)
+                   int32_t partition, enum listing listing, int32_t led)
 {
     struct members_key bytes = key_of(broker_id, topic_id, partition);
     struct pmap_key key = {bytes.bytes, sizeof bytes.bytes};
@@ -87,10 +86,8 @@ static void change(struct image *image, int32_t broker_id, const struct uuid *to
         node->listed--;
     }
     node->led += led;
-    node->preferred += preferred;
     ASSERT(node->listed >= 0 && node->listed <= CHUNK && node->led >= 0 && node->led <= CHUNK);
-    ASSERT(node->preferred >= 0 && node->preferred <= CHUNK);
-    if (node->listed == 0 && node->led == 0 && node->preferred == 0) {
+    if (node->listed == 0 && node->led == 0) {
         bool removed = pmap_remove(&image->members, key);
         ASSERT(removed);
     }
@@ -111,9 +108,9 @@ static void leader_changed(struct image *image, const struct uuid *topic_id, int
 {
     ASSERT(led == 1 || led == -1);
     if (leader >= 0) {
-        change(image, leader, topic_id, partition, LISTED_OR_NOT, led, 0);
+        change(image, leader, topic_id, partition, LISTED_OR_NOT, led);
     } else {
-        change(image, NOBODY, topic_id, partition, led == 1 ? LIST : UNLIST, 0, 0);
+        change(image, NOBODY, topic_id, partition, led == 1 ? LIST : UNLIST, 0);
     }
 }
 
@@ -131,23 +128,7 @@ static void trait_changed(struct image *image, int32_t trait, const struct uuid 
                           int32_t partition, bool before, bool after)
 {
     if (before != after) {
-        change(image, trait, topic_id, partition, after ? LIST : UNLIST, 0, 0);
-    }
-}
-
-static int32_t first_of(const struct image_partition *partition)
-{
-    return partition != NULL ? partition->replicas.ids[0] : NOBODY;
-}
-
-static void preferred_changed(struct image *image, const struct uuid *topic_id, int32_t partition,
-                              int32_t before, int32_t after)
-{
-    if (before != after && before >= 0) {
-        change(image, before, topic_id, partition, LISTED_OR_NOT, 0, -1);
-    }
-    if (before != after && after >= 0) {
-        change(image, after, topic_id, partition, LISTED_OR_NOT, 0, 1);
+        change(image, trait, topic_id, partition, after ? LIST : UNLIST, 0);
     }
 }
 
@@ -160,18 +141,17 @@ void members_changed(struct image *image, const struct uuid *topic_id,
     for (int32_t i = 0; before != NULL && i < before->isr.count; i++) {
         int32_t id = before->isr.ids[i];
         if (id >= 0 && !has(after, id)) {
-            change(image, id, topic_id, partition, UNLIST, 0, 0);
+            change(image, id, topic_id, partition, UNLIST, 0);
         }
     }
     for (int32_t i = 0; after != NULL && i < after->isr.count; i++) {
         int32_t id = after->isr.ids[i];
         if (id >= 0 && !has(before, id)) {
-            change(image, id, topic_id, partition, LIST, 0, 0);
+            change(image, id, topic_id, partition, LIST, 0);
         }
     }
     trait_changed(image, REASSIGNING, topic_id, partition, reassigns(before), reassigns(after));
     trait_changed(image, IMBALANCED, topic_id, partition, imbalanced(before), imbalanced(after));
-    preferred_changed(image, topic_id, partition, first_of(before), first_of(after));
     bool same = before != NULL && after != NULL && before->leader == after->leader;
     if (before != NULL && !same) {
         leader_changed(image, topic_id, partition, before->leader, -1);
@@ -187,8 +167,6 @@ struct members_walk {
     const struct image *image;
     int32_t broker_id;
     bool leads;
-    int64_t preferred;
-    bool counts;              /* how many it is the first replica of, and nothing else */
     image_partition_fn *each; /* NULL: only whether it leads any */
     void *ctx;
 };
@@ -215,10 +193,6 @@ static bool walk_node(void *ctx, struct pmap_value *value)
     const struct members_node *node = NODE_OF(value, members_node);
     if (node->broker_id != walk->broker_id) {
         return false;
-    }
-    if (walk->counts) {
-        walk->preferred += node->preferred;
-        return true;
     }
     if (walk->each == NULL) {
         walk->leads = node->led > 0;
@@ -262,14 +236,6 @@ void image_each_reassigning(const struct image *image, image_partition_fn *each,
 void image_each_imbalanced(const struct image *image, image_partition_fn *each, void *ctx)
 {
     each_with(image, IMBALANCED, each, ctx);
-}
-
-int64_t image_preferred_count(const struct image *image, int32_t broker_id)
-{
-    ASSERT(broker_id >= 0);
-    struct members_walk walk = {.image = image, .broker_id = broker_id, .counts = true};
-    walk_members(&walk);
-    return walk.preferred;
 }
 
 bool image_leads_any(const struct image *image, int32_t broker_id)

@@ -139,6 +139,10 @@ struct controller_config node_controller_config(struct broker *broker)
     config.min_insync_replicas = settings_int(values, "min.insync.replicas");
     config.session_timeout_ms = settings_int(values, "broker.session.timeout.ms");
     config.delete_topic_enable = settings_bool(values, "delete.topic.enable");
+    int64_t balance_s = settings_long(values, "leader.imbalance.check.interval.seconds");
+    bool balances = settings_bool(values, "auto.leader.rebalance.enable");
+    config.balance_interval_ms =
+        !balances ? 0 : balance_s < INT64_MAX / 1000 ? 1000 * balance_s : INT64_MAX / 2;
     config.settings = (struct controller_settings_hooks){.check = check,
                                                          .is_list = is_list,
                                                          .default_value = default_value,

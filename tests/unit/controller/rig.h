@@ -64,6 +64,8 @@ struct rig_call {
         struct assign_replicas_to_dirs_response assign_dirs;
         struct alter_partition_reassignments_response reassignments;
         struct list_partition_reassignments_response reassigning;
+        struct update_features_response features;
+        struct unregister_broker_response unregistered;
     } response;
 };
 
