@@ -3,6 +3,7 @@ lossy and slow; leader, controller, both and all are killed and stopped. What cl
 logs of the replicas are compared byte by byte, and after every fault all replicas are in sync within a bounded time.
 
     ROUNDS=5 SEED=7 test_namespaces.py      five rounds of every fault in an order drawn from 7, with Kafka's default times
+    FAULTS='ring kill_all'                  of these only
 """
 import glob
 import os
@@ -23,10 +24,11 @@ ROUNDS = int(os.environ.get('ROUNDS', '0'))  # 0: the short form
 SEED = int(os.environ.get('SEED', '1'))
 PARTITIONS = 3
 PER_SECOND = 300
-# The short form's times: a fault is over when a session and an election fit in.
+# The short form has shorter times, so that a fault need not last long.
 SHORT = ('broker.session.timeout.ms=1500', 'broker.heartbeat.interval.ms=300', 'replica.lag.time.max.ms=1500',
          'controller.quorum.fetch.timeout.ms=600', 'controller.quorum.election.timeout.ms=300')
-FAULT_S = 12 if ROUNDS else 2.5
+# In the long form a new controller and then the session of a broker that hangs (9 s) fit in, with time to get on after them.
+FAULT_S = 20 if ROUNDS else 2.5
 # From the end of a fault to three replicas in sync everywhere; the long form's is two sessions and a back-off.
 HEAL_S = 40 if ROUNDS else 15
 
@@ -43,6 +45,9 @@ class Client:
         """Whole lines."""
         return read(self.path).split('\n')[:-1]
 
+    def said(self):
+        return read(self.path + '.said')[-3000:]
+
     def end(self):
         if self.process.poll() is None:
             self.process.send_signal(self.end_signal)
@@ -58,8 +63,13 @@ class Namespaces(unittest.TestCase):
         with Conn(self.servers.brokers[0].address) as conn:
             self.assertEqual(conn.create_topic('h', PARTITIONS, 3), 0)
         self.servers.wait_in_sync('h', PARTITIONS)
-        self.writers = {'a': self.write('a', 'enable.idempotence=true'), 'b': self.write('b', 'enable.idempotence=true'),
-                        'c': self.write('c', 'message.timeout.ms=3000')}
+        # The idempotent ones wait for what a hanging broker owes them, for a minute by default, and for as long write
+        # nothing new; with less, librdkafka 2.0 loses count of what it sent. The third one does not wait.
+        self.writers = {'a': self.write('a', 'enable.idempotence=true'),
+                        'b': self.write('b', 'enable.idempotence=true'),
+                        'c': self.write('c', 'message.timeout.ms=3000', 'socket.timeout.ms=3000', 'retries=0')}
+        # A producer that has no id yet waits for it as long as who was asked hangs.
+        self.wait_more('every writer writes')
         self.readers = {'r%d' % i: self.read('r%d' % i) for i in range(2)}
 
     def write(self, name, *settings):
@@ -87,7 +97,17 @@ class Namespaces(unittest.TestCase):
         return [other for other in self.servers.brokers if other is not broker]
 
     def acked(self):
-        return sum(line.startswith('ok') for line in self.writers['a'].lines())
+        """{writer: how many records}"""
+        return {name: sum(line.startswith('ok') for line in writer.lines()) for name, writer in self.writers.items()}
+
+    def wait_more(self, why):
+        """Until every writer has had acknowledgements after this."""
+        at = self.acked()
+        try:
+            self.servers.until(why, lambda: all(now > at[name] + PER_SECOND // 4 for name, now in self.acked().items()), HEAL_S)
+        except AssertionError as error:
+            raise AssertionError('\n'.join([str(error)] + ['writer %s: %s\n%s' % (name, writer.lines()[-3:], writer.said())
+                                                            for name, writer in self.writers.items()]))
 
     # ---- faults: each says what it did, lasts, and is undone ----
 
@@ -190,21 +210,20 @@ class Namespaces(unittest.TestCase):
     SHORT = (cut_leader, controller_deaf, lossy, kill_all)
 
     def strike(self, fault):
-        before = self.acked()
+        before = sum(self.acked().values())
         words, undo = fault(self)
         lasts = 0.3 if fault is Namespaces.kill_all else FAULT_S
         time.sleep(lasts)
-        meanwhile = self.acked() - before
+        meanwhile = sum(self.acked().values()) - before
         undo()
         started = time.monotonic()
         self.servers.wait_in_sync('h', PARTITIONS, seconds=HEAL_S)
         in_sync = time.monotonic() - started
-        at = self.acked()
-        self.servers.until('records acknowledged after: ' + words, lambda: self.acked() > at + PER_SECOND // 4, HEAL_S)
+        self.wait_more('every writer writes after: ' + words)
         print('%s, %.1f s: %d acknowledged meanwhile, all in sync %.1f s and acknowledged %.1f s after' %
               (words, lasts, meanwhile, in_sync, time.monotonic() - started), flush=True)
         if ROUNDS and fault in self.GO_ON:
-            self.assertGreater(meanwhile, 100, words)
+            self.assertGreater(meanwhile, 100, words + '\n' + self.servers.logs())
 
     # ---- judgement ----
 
@@ -239,7 +258,8 @@ class Namespaces(unittest.TestCase):
             self.assertTrue(logs[0] == logs[1] == logs[2], 'replicas of h-%d differ' % partition)
 
     def test_faults(self):
-        faults = list(self.ALL if ROUNDS else self.SHORT)
+        names = os.environ.get('FAULTS', '').split()
+        faults = [getattr(Namespaces, name) for name in names] or list(self.ALL if ROUNDS else self.SHORT)
         random.seed(SEED)
         for _ in range(ROUNDS or 1):
             if ROUNDS:

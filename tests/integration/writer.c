@@ -9,7 +9,7 @@
  *
  *   send NUMBER PARTITION TIME
  *   ok NUMBER PARTITION OFFSET TIME      acknowledged
- *   fail NUMBER PARTITION TIME WHY       certainly not stored
+ *   fail NUMBER PARTITION TIME WHY       not stored (by the last attempt: certain with retries=0)
  *   info NUMBER PARTITION TIME WHY       given up: may be stored
  */
 #include <librdkafka/rdkafka.h>
@@ -44,7 +44,9 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
                now_us());
         return;
     }
-    int never = rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
+    /* Refused before it was written; NOT_LEADER may come after that, and a timeout any time. */
+    int never = message->err == RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS ||
+                message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
     printf("%s %ld %d %ld %s\n", never ? "fail" : "info", number, message->partition, now_us(),
            rd_kafka_err2str(message->err));
 }

@@ -13,9 +13,11 @@ restart     SIGTERM to each broker in turn, started again when it has ended: err
 elect       kill -9 of a broker that leads 1,000 partitions, to the first Metadata answer in which all have a leader
 cost        CPU time of the three processes for one CreateTopics, with 100, 1,000 and 10,000 topics already there
 
-Brokers have default settings but for min.insync.replicas=2; the topic three partitions, three replicas. The producer
-is tests/integration/writer.c: librdkafka with its defaults (which include acks=all and a linger of 5 ms), 500 records
-a second. librdkafka 2.0 does not know KIP-951. Between the runs the dead come back and preferred replicas lead.
+Brokers have default settings but for min.insync.replicas=2; the topic three partitions, three replicas; a producer of
+500 records a second with its defaults (which are acks=all and a linger of 5 ms): `ours` is producer.c on common/client
+with KIP-951, `no-951` the same without, `librdkafka` tests/integration/writer.c, whose release 2.0 does not know KIP-951
+and waits up to ten seconds before it dials a broker again. "elected" is when a Metadata answer of another broker has the
+new leader. Between the runs the dead come back, preferred replicas lead and the producer is level.
 """
 import os
 import signal
@@ -33,7 +35,9 @@ os.environ.setdefault('BARNABAS', os.path.join(BUILD, 'console/barnabas'))
 from admin import Conn  # noqa: E402
 from cluster import Cluster, read  # noqa: E402
 
-WRITER = os.path.join(BUILD, 'tests/integration/writer')
+CLIENTS = {'ours': (os.path.join(BUILD, 'tests/bench/failover/bench_producer'), ()),
+           'no-951': (os.path.join(BUILD, 'tests/bench/failover/bench_producer'), ('no-951',)),
+           'librdkafka': (os.path.join(BUILD, 'tests/integration/writer'), ())}
 RUNS = int(sys.argv[2]) if len(sys.argv) > 2 else 20
 PER_SECOND = 500
 TOPIC = 'f'
@@ -44,10 +48,11 @@ VERBOSE = 'VERBOSE' in os.environ
 class Writer:
     """The producer, and what it has said so far."""
 
-    def __init__(self, servers, *settings):
+    def __init__(self, servers, client):
+        program, settings = CLIENTS[client]
         self.path = os.path.join(servers.root, 'history')
         with open(self.path, 'w') as out, open(self.path + '.said', 'w') as said:
-            self.process = subprocess.Popen([WRITER, servers.bootstrap, TOPIC, str(PARTITIONS), str(PER_SECOND), 'w'] +
+            self.process = subprocess.Popen([program, servers.bootstrap, TOPIC, str(PARTITIONS), str(PER_SECOND), 'w'] +
                                             list(settings), stdout=out, stderr=said)
         self.file = open(self.path)
         self.left = ''
@@ -82,6 +87,10 @@ class Writer:
             at = len(self.acked)
         return max(missing.values())
 
+    def level(self):
+        self.update()
+        return len(self.sent) - len(self.acked) < PER_SECOND // 5
+
     def slowest(self, start, end):
         return max(acked - sent for _, sent, acked in self.acked if start <= sent < end)
 
@@ -92,7 +101,7 @@ class Writer:
 
 
 def say(name, values, unit='s', digits=2):
-    print('%-10s %3d runs   median %.*f %s   maximum %.*f %s' %
+    print('%-22s %3d runs   median %.*f %s   maximum %.*f %s' %
           (name, len(values), digits, statistics.median(values), unit, digits, max(values), unit), flush=True)
 
 
@@ -107,13 +116,15 @@ def with_topic(servers, name=TOPIC, partitions=PARTITIONS):
     servers.wait_in_sync(name, partitions)
 
 
-def settle(servers):
+def settle(servers, writer=None):
     """All in sync, preferred replicas leading everywhere, and some quiet."""
     servers.wait_in_sync(TOPIC, PARTITIONS)
     with Conn(servers.active_controller().address) as conn:
         conn.elect_preferred()
     servers.until('each broker leads', lambda: len(set(leaders(servers).values())) == 3)
+    servers.until('the producer is level', lambda: writer is None or writer.level())
     time.sleep(1)
+    servers.until('the producer is level', lambda: writer is None or writer.level())
 
 
 def leaders(servers, of=None):
@@ -126,15 +137,15 @@ def led_by(servers, broker):
     return [partition for (_, partition), leader in leaders(servers).items() if leader == broker.node_id]
 
 
-def kill_leaders(name, choose):
+def kill_leaders(name, client, choose):
     servers = start()
     with_topic(servers)
-    writer = Writer(servers)
+    writer = Writer(servers, client)
     waits, elected = [], []
     try:
         time.sleep(3)
         for run in range(RUNS):
-            settle(servers)
+            settle(servers, writer)
             victim = choose(servers, run)
             partitions = led_by(servers, victim)
             other = next(broker for broker in servers.brokers if broker is not victim)
@@ -151,12 +162,9 @@ def kill_leaders(name, choose):
             victim.start()
     finally:
         writer.close()
-        if os.environ.get('KEEP_LOGS'):
-            for broker in servers.brokers:
-                subprocess.call('cp %s/log.* %s/' % (broker.root, os.environ['KEEP_LOGS']), shell=True)
         servers.close()
     assert not writer.errors, writer.errors[:5]
-    say(name, waits)
+    say(name + ' ' + client, waits)
     say('  elected', elected)
 
 
@@ -166,11 +174,13 @@ def not_the_controller(servers, run):
 
 
 def part_leader():
-    kill_leaders('leader', not_the_controller)
+    for client in ('ours', 'librdkafka'):
+        kill_leaders('leader', client, not_the_controller)
 
 
 def part_controller():
-    kill_leaders('controller', lambda servers, _: servers.active_controller())
+    for client in ('ours', 'librdkafka'):
+        kill_leaders('controller', client, lambda servers, _: servers.active_controller())
 
 
 def create(address, name):
@@ -204,31 +214,36 @@ def part_topics():
 
 
 def part_restart():
+    for client in CLIENTS:
+        restart(client)
+
+
+def restart(client):
     servers = start()
     with_topic(servers)
-    writer = Writer(servers)
+    writer = Writer(servers, client)
     time.sleep(5)
     writer.update()
     began = time.monotonic()
     quiet = statistics.median(acked - sent for _, sent, acked in writer.acked if sent > began - 3)
     added, stops = [], []
     for run in range(RUNS):
-        for broker in servers.brokers:
-            settle(servers)
-            moment = time.monotonic()
-            assert broker.stop() == 0
-            stops.append(time.monotonic() - moment)
-            broker.start()
-            time.sleep(1)
-            writer.update()
-            added.append((writer.slowest(moment, time.monotonic() - 0.5) - quiet) * 1000)
-            if VERBOSE:
-                print('  broker %d: stop %.2f s, slowest record %.0f ms more' % (broker.node_id, stops[-1], added[-1]), flush=True)
+        broker = servers.brokers[run % 3]
+        settle(servers, writer)
+        moment = time.monotonic()
+        assert broker.stop() == 0
+        stops.append(time.monotonic() - moment)
+        broker.start()
+        time.sleep(1)
+        servers.until('the producer is level', writer.level)
+        added.append((writer.slowest(moment, time.monotonic() - 0.5) - quiet) * 1000)
+        if VERBOSE:
+            print('  broker %d: stop %.2f s, slowest record %.0f ms more' % (broker.node_id, stops[-1], added[-1]), flush=True)
     writer.close()
     servers.close()
-    say('restart', added, 'ms', 0)
+    say('restart ' + client, added, 'ms', 0)
     say('  SIGTERM', stops)
-    print('           %d records, %d errors at the producer, in quiet times %.1f ms a record' %
+    print('  %d records, %d errors at the producer, in quiet times %.1f ms a record' %
           (len(writer.acked), len(writer.errors), quiet * 1000), flush=True)
 
 
@@ -285,7 +300,7 @@ def part_cost():
             time.sleep(0.5)
             took = time.monotonic() - at
             spent = cpu_us(servers) - before - idle * took
-        print('cost       %5d topics   %.0f us of CPU and %.2f ms a change, idle %.2f%% of a CPU' %
+        print('cost %5d topics   %.0f us of CPU and %.2f ms a change, idle %.2f%% of a CPU' %
               (goal, spent / changes, (took - 0.5) * 1000 / changes, idle / 1e4), flush=True)
     servers.close()
 
