@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# What is run by hand, since it takes hours: every fuzzer, and many seeds of the simulator.
+# What is run by hand, since it takes hours: every fuzzer, many seeds of the simulator, and brokers in network
+# namespaces under every fault.
 #
-#   tests/long.sh [fuzz|sim]...          all when nothing is named
+#   tests/long.sh [fuzz|sim|namespaces]...   all when nothing is named
 #
 #   FUZZ_SECONDS   for each fuzzer (600)
 #   SIM_SEEDS      how many seeds (20000)
 #   SIM_FIRST      the first of them (drawn from the clock)
+#   ROUNDS         of the faults between namespaces (5), of six minutes each
 #
 # What a fuzzer finds is left in build/fuzz/found. Exit: 0 nothing found, 1 something, 2 packages.
 set -u
@@ -58,14 +60,24 @@ run_sim() {
     count $? "sim --seed $SIM_FIRST --count $SIM_SEEDS"
 }
 
+run_namespaces() {
+    build release
+    say "Cutting, killing and stopping between namespaces, ${ROUNDS:-5} rounds, seed $SIM_FIRST"
+    BARNABASD=build/release/broker/barnabasd BARNABAS=build/release/console/barnabas \
+        WRITER=build/release/tests/integration/writer NETWORK=build/release/tests/integration/network \
+        ROUNDS=${ROUNDS:-5} SEED=$SIM_FIRST python3 -B tests/integration/test_namespaces.py
+    count $? "namespaces, seed $SIM_FIRST"
+}
+
 packages_need $PACKAGES_BUILD $PACKAGES_TEST || exit 2
-[ $# -gt 0 ] || set -- fuzz sim
+[ $# -gt 0 ] || set -- fuzz sim namespaces
 for part in "$@"; do
     case $part in
     fuzz) run_fuzzers ;;
     sim) run_sim ;;
+    namespaces) run_namespaces ;;
     *)
-        say "tests/long.sh: '$part' is neither fuzz nor sim" >&2
+        say "tests/long.sh: '$part' is none of fuzz, sim, namespaces" >&2
         exit 2
         ;;
     esac
