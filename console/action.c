@@ -23,6 +23,8 @@ static const struct action_kind *kind_of(const struct action *a)
     switch (a->wish.id) {
     case ACTION_ELECT:
         return &action_elect;
+    case ACTION_ELECT_MANY:
+        return &action_elect_many;
     case ACTION_MOVE:
         return &action_move;
     case ACTION_RESET:
@@ -62,7 +64,8 @@ static bool same_rows(const struct action_plan *a, const struct action_plan *b)
         const struct action_row *x = &a->rows[i];
         const struct action_row *y = &b->rows[i];
         same = strcmp(x->topic, y->topic) == 0 && x->partition == y->partition &&
-               x->before == y->before && x->after == y->after;
+               x->before == y->before && x->after == y->after &&
+               (x->note == NULL) == (y->note == NULL);
     }
     return same;
 }
@@ -488,20 +491,20 @@ int action_row_count(const struct action *a)
 char *action_row_text(const struct action *a, int row, char out[TEXT_MAX])
 {
     char safe[TEXT_MAX];
-    char before[TEXT_MAX];
-    char after[TEXT_MAX];
     ASSERT(row >= 0 && row < a->plan.row_count);
     const struct action_row *r = &a->plan.rows[row];
     out[0] = '\0';
-    text_add(out, "%s-%d  %s", text_safe(r->topic, safe), (int)r->partition,
-             text_number(r->before, before));
-    if (r->before == r->after) {
-        text_add(out, ", as it is");
-    } else {
-        text_add(out, " then %s", text_number(r->after, after));
-    }
-    if (model_known(r->end) && model_known(r->after)) {
-        text_add(out, ", lag then %lld", (long long)(r->end > r->after ? r->end - r->after : 0));
-    }
+    text_add(out, "%s-%d  ", text_safe(r->topic, safe), (int)r->partition);
+    kind_of(a)->row(r, out);
     return out;
+}
+
+int action_rows_of_topic(const struct action_plan *plan, int first)
+{
+    int count = 0;
+    while (first + count < plan->row_count &&
+           strcmp(plan->rows[first + count].topic, plan->rows[first].topic) == 0) {
+        count++;
+    }
+    return count;
 }

@@ -1,4 +1,4 @@
-/* action: the changes an operator makes from the console: elect a partition's preferred leader,
+/* action: the changes an operator makes from the console: elect preferred leaders,
  * move its replicas to other brokers, reset the offsets that a consumer group has committed.
  *
  * A state machine without terminal, loop or network: keys, snapshots and the cluster's answer in;
@@ -34,7 +34,7 @@ enum {
     ACTION_WATCH_MS = 10000 /* for so long after the answer the new leader is looked for */
 };
 
-enum action_id { ACTION_ELECT, ACTION_MOVE, ACTION_RESET };
+enum action_id { ACTION_ELECT, ACTION_ELECT_MANY, ACTION_MOVE, ACTION_RESET };
 
 enum action_to { ACTION_TO_EARLIEST, ACTION_TO_LATEST, ACTION_TO_OFFSET, ACTION_TO_SHIFT };
 
@@ -43,6 +43,7 @@ struct action_wish {
     enum action_id id;
     char topic[ACTION_TOPIC_BYTES]; /* of a reset: "" = every topic with a commit */
     int32_t partition;              /* of a reset: -1 = every partition of the topic */
+    int32_t broker; /* of many elections: the preferred leader; MODEL_NO_BROKER = whoever it is */
     char group[ACTION_GROUP_BYTES]; /* of a reset */
     enum action_to to;
     int64_t offset;                        /* to it, or by so much */
@@ -53,6 +54,10 @@ struct action_wish {
 /* ERR_INVALID with text when a name is longer than Kafka allows. */
 enum err action_wish_elect(struct action_wish *w, const char *topic, int32_t partition,
                            struct err_text *text);
+/* Of the topic's partitions ("" = all), those whose first replica is `broker` (MODEL_NO_BROKER =
+ * all). */
+enum err action_wish_elect_many(struct action_wish *w, const char *topic, int32_t broker,
+                                struct err_text *text);
 /* `words`: broker ids with commas between, the preferred leader first; or cancel. ERR_INVALID with
  * text. */
 enum err action_wish_move(struct action_wish *w, const char *topic, int32_t partition,
@@ -77,13 +82,14 @@ struct action_line {
     enum style style;
 };
 
-/* One of the things that a reset changes. */
+/* One of many things that change: of a reset, what is committed; of an election, the leader. */
 struct action_row {
     const char *topic; /* as long as the plan */
     int32_t partition;
-    int64_t before; /* committed */
+    int64_t before;
     int64_t after;
-    int64_t end; /* of the partition, to tell the lag */
+    int64_t end;      /* of the partition, to tell the lag; of an election, the first replica */
+    const char *note; /* why it stays as it is; NULL when it changes, or is so already */
 };
 
 /* What the preview says; what is compared before anything is sent. */
@@ -101,6 +107,9 @@ struct action_plan {
     int change_count; /* of the rows; those with before == after are not sent */
     struct arena arena;
 };
+
+/* How many of the rows from `first` on are of its topic; those of a topic stand together. */
+int action_rows_of_topic(const struct action_plan *plan, int first);
 
 /* What became of the request. */
 struct action_answer {

@@ -117,7 +117,7 @@ static void unknown(const struct action *a, char advice[TEXT_MAX])
         (int)a->plan.to);
 }
 
-static const char *advice(int16_t code)
+const char *action_elect_advice(int16_t code)
 {
     switch (code) {
     case KAFKA_PREFERRED_LEADER_NOT_AVAILABLE:
@@ -159,6 +159,6 @@ const struct action_kind action_elect = {
     .watch = "leader",
     .done = done,
     .unknown = unknown,
-    .advice = advice,
+    .advice = action_elect_advice,
     .look = look,
 };

@@ -19,6 +19,8 @@ struct action_kind {
     const char *failed; /* "Not elected" */
     const char *api;    /* what a broker must serve */
     const char *watch;  /* what `now` is about: "leader" */
+    /* What becomes of a row, after its name. NULL when there are none. */
+    void (*row)(const struct action_row *row, char out[TEXT_MAX]);
     void (*done)(const struct action *a, char headline[TEXT_MAX]);
     void (*unknown)(const struct action *a, char advice[TEXT_MAX]);
     const char *(*advice)(int16_t code);
@@ -28,6 +30,7 @@ struct action_kind {
 };
 
 extern const struct action_kind action_elect;
+extern const struct action_kind action_elect_many;
 extern const struct action_kind action_move;
 extern const struct action_kind action_reset;
 
@@ -35,6 +38,8 @@ extern const struct action_kind action_reset;
 char *action_add_object(struct action_plan *plan, const char *label);
 /* "3@host:9092", made safe. */
 void action_broker_text(const struct model *m, int32_t id, char out[TEXT_MAX]);
+/* What to do about an election that was refused. */
+const char *action_elect_advice(int16_t code);
 /* Advice that fits every kind. */
 const char *action_common_advice(int16_t code);
 

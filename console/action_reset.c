@@ -169,8 +169,11 @@ static const char *add_rows(struct action_plan *plan, const struct action_wish *
         }
         int64_t after = p == NULL ? MODEL_UNKNOWN : settled_target(wish, p, o, said);
         struct action_row *row = &plan->rows[plan->row_count++];
-        *row = (struct action_row){arena_strdup(&plan->arena, o->topic), o->partition, o->committed,
-                                   after, p == NULL ? MODEL_UNKNOWN : p->high_watermark};
+        *row = (struct action_row){.topic = arena_strdup(&plan->arena, o->topic),
+                                   .partition = o->partition,
+                                   .before = o->committed,
+                                   .after = after,
+                                   .end = p == NULL ? MODEL_UNKNOWN : p->high_watermark};
         plan->change_count += after != o->committed;
         if (p == NULL) {
             why = "It cannot be reset: the group has offsets of a topic that is no more; name the "
@@ -248,6 +251,20 @@ static bool fresh(const struct action_wish *wish, const struct model *m, int64_t
            g->offsets_read_ms >= since_ms;
 }
 
+static void row_text(const struct action_row *r, char out[TEXT_MAX])
+{
+    char number[TEXT_MAX];
+    text_add(out, "%s", text_number(r->before, number));
+    if (r->before == r->after) {
+        text_add(out, ", as it is");
+    } else {
+        text_add(out, " then %s", text_number(r->after, number));
+    }
+    if (model_known(r->end) && model_known(r->after)) {
+        text_add(out, ", lag then %" PRId64, r->end > r->after ? r->end - r->after : 0);
+    }
+}
+
 /* ---- outcomes --------------------------------------------------------------------------------
  */
 
@@ -306,6 +323,7 @@ const struct action_kind action_reset = {
     .failed = "Not reset",
     .api = "OffsetCommit",
     .watch = "committed",
+    .row = row_text,
     .done = done,
     .unknown = unknown,
     .advice = advice,

@@ -82,6 +82,20 @@ static void draw_message(const struct ui *ui, struct screen *s, int row)
     }
 }
 
+static bool applies(const struct view_ops *ops, enum request request)
+{
+    switch ((int)request) {
+    case REQUEST_ELECT:
+        return ops->elects != VIEW_ELECTS_NONE;
+    case REQUEST_MOVE:
+        return ops->elects == VIEW_ELECTS_PARTITION;
+    case REQUEST_RESET:
+        return ops->resets;
+    default:
+        return true;
+    }
+}
+
 static void draw_hints(const struct ui *ui, struct screen *s, int row)
 {
     const struct view_ops *ops = ui_view(ui)->ops;
@@ -91,10 +105,7 @@ static void draw_hints(const struct ui *ui, struct screen *s, int row)
     for (int hint = 1; hint <= count; hint++) {
         for (int i = 0; i < count; i++) {
             char name[16];
-            if (table[i].hint != hint ||
-                ((table[i].request == REQUEST_ELECT || table[i].request == REQUEST_MOVE) &&
-                 !ops->elects) ||
-                (table[i].request == REQUEST_RESET && !ops->resets)) {
+            if (table[i].hint != hint || !applies(ops, table[i].request)) {
                 continue;
             }
             keys_name(table[i].keys[0], name);

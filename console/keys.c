@@ -50,7 +50,7 @@ static const struct key_binding table[] = {
     {REQUEST_SORT_INVERT, "invert", "turn the order of the sort round", {'S'}, 0},
     {REQUEST_ELECT,
      "elect",
-     "elect the partition's preferred leader: shows what will change; only y agrees",
+     "elect preferred leaders, of what the cursor is on: shows what will change; only y agrees",
      {'e'},
      7},
     {REQUEST_MOVE,

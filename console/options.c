@@ -138,7 +138,8 @@ static const struct command_row {
     const char *words;
     const char *help;
 } commands[] = {
-    {"elect", COMMAND_ELECT, 1, 1, "TOPIC:PARTITION", "elect the preferred leader"},
+    {"elect", COMMAND_ELECT, 0, 1, "[TOPIC[:PARTITION]]",
+     "elect the preferred leader, or those of a topic, or all"},
     {"reassign", COMMAND_REASSIGN, 2, 2, "TOPIC:PARTITION BROKERS",
      "move its replicas: 2,3,1 with the preferred leader first; or cancel"},
     {"reset-offsets", COMMAND_RESET, 2, 3, "GROUP TO [TOPIC[:P]]",

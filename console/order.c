@@ -8,7 +8,8 @@ void order_send(struct order *o, struct asker *asker, struct action *a,
     ASSERT(a->state == ACTION_READY);
     switch (a->wish.id) {
     case ACTION_ELECT:
-        elect_send(&o->elect, asker, a->wish.topic, a->wish.partition, done, ctx);
+    case ACTION_ELECT_MANY:
+        elect_send(&o->elect, asker, &a->wish, &a->plan, done, ctx);
         break;
     case ACTION_MOVE:
         move_send(&o->move, asker, &a->wish, done, ctx);
@@ -22,5 +23,6 @@ void order_send(struct order *o, struct asker *asker, struct action *a,
 
 void order_free(struct order *o)
 {
+    elect_free(&o->elect);
     reset_free(&o->reset);
 }

@@ -66,6 +66,9 @@ static enum err read_wish(const struct options *o, struct action_wish *wish, str
         snprintf(words, sizeof words, "%.300s %.300s", o->words[1], o->words[2]);
         return action_wish_reset(wish, o->words[0], words, text);
     }
+    if (o->command == COMMAND_ELECT && strchr(o->words[0], ':') == NULL) {
+        return action_wish_elect_many(wish, o->words[0], MODEL_NO_BROKER, text);
+    }
     if (!split(o->words[0], topic, &partition)) {
         err_set(text, "%.300s: expected TOPIC:PARTITION", o->words[0]);
         return ERR_INVALID;

@@ -53,17 +53,6 @@ static void on_answer(void *ctx, const struct client_answer *from)
     r->done(r->ctx, &answer);
 }
 
-/* Changed rows of the same topic, which stand together. */
-static int rows_of_topic(const struct action_plan *plan, int first)
-{
-    int count = 0;
-    for (int i = first;
-         i < plan->row_count && strcmp(plan->rows[i].topic, plan->rows[first].topic) == 0; i++) {
-        count += plan->rows[i].before != plan->rows[i].after;
-    }
-    return count;
-}
-
 static void add_row(struct reset *r, const struct action_plan *plan, int i)
 {
     const struct action_row *row = &plan->rows[i];
@@ -73,8 +62,8 @@ static void add_row(struct reset *r, const struct action_plan *plan, int i)
     if (last == NULL || !wire_str_is(last->name, row->topic)) {
         last = &t[r->request.topics.count++];
         last->name = wire_str(arena_strdup(&r->arena, row->topic));
-        last->partitions.items =
-            arena_array(&r->arena, (size_t)rows_of_topic(plan, i), sizeof *last->partitions.items);
+        last->partitions.items = arena_array(&r->arena, (size_t)action_rows_of_topic(plan, i),
+                                             sizeof *last->partitions.items);
     }
     struct offset_commit_request_partition *p = &last->partitions.items[last->partitions.count++];
     p->partition_index = row->partition;

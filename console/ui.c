@@ -177,9 +177,29 @@ static void elect(struct ui *ui)
     const struct row *row = table_selected(&v->table);
     struct action_wish wish;
     struct err_text why;
-    if (!v->ops->elects || row == NULL || ui->model == NULL) {
-        ui_say(ui, STYLE_NORMAL, "leaders are elected on the screen partitions (4), one by one");
-    } else if (action_wish_elect(&wish, row->id.name, (int32_t)row->id.number, &why)) {
+    enum err e = ERR_NONE;
+    if (v->ops->elects == VIEW_ELECTS_NONE || row == NULL || ui->model == NULL) {
+        ui_say(ui, STYLE_NORMAL,
+               "e elects on partitions (4), topics (3), brokers (2) and overview (1)");
+        return;
+    }
+    switch (v->ops->elects) {
+    case VIEW_ELECTS_PARTITION:
+        e = action_wish_elect(&wish, row->id.name, (int32_t)row->id.number, &why);
+        break;
+    case VIEW_ELECTS_TOPIC:
+        e = action_wish_elect_many(&wish, row->id.name, MODEL_NO_BROKER, &why);
+        break;
+    case VIEW_ELECTS_BROKER:
+        e = action_wish_elect_many(&wish, "", (int32_t)row->id.number, &why);
+        break;
+    case VIEW_ELECTS_ALL:
+        e = action_wish_elect_many(&wish, "", MODEL_NO_BROKER, &why);
+        break;
+    case VIEW_ELECTS_NONE:
+        UNREACHABLE("seen above");
+    }
+    if (e != ERR_NONE) {
         ui_say(ui, STYLE_WARNING, "%s", why.text);
     } else {
         open_action(ui, &wish);
@@ -192,7 +212,7 @@ static void reassign(struct ui *ui, const char *brokers)
     const struct row *row = table_selected(&v->table);
     struct action_wish wish;
     struct err_text why;
-    if (!v->ops->elects || row == NULL || ui->model == NULL) {
+    if (v->ops->elects != VIEW_ELECTS_PARTITION || row == NULL || ui->model == NULL) {
         ui_say(ui, STYLE_NORMAL, "replicas are moved on the screen partitions (4), one by one");
     } else if (action_wish_move(&wish, row->id.name, (int32_t)row->id.number, brokers, &why)) {
         ui_say(ui, STYLE_WARNING, "%s", why.text);
@@ -208,7 +228,7 @@ static void ask_reassign(struct ui *ui)
     const struct view *v = ui_view(ui);
     const struct row *row = table_selected(&v->table);
     const struct model_partition *p = NULL;
-    if (v->ops->elects && row != NULL && ui->model != NULL) {
+    if (v->ops->elects == VIEW_ELECTS_PARTITION && row != NULL && ui->model != NULL) {
         p = model_find_partition(ui->model, row->id.name, (int32_t)row->id.number);
     }
     if (p == NULL) {

@@ -54,6 +54,15 @@ struct view_target {
     enum model_fault fault;
 };
 
+/* Whose preferred leaders `e` elects. */
+enum view_elects {
+    VIEW_ELECTS_NONE,
+    VIEW_ELECTS_PARTITION, /* the row's, {topic, partition}; whose replicas `m` moves, too */
+    VIEW_ELECTS_TOPIC,     /* {topic, 0} */
+    VIEW_ELECTS_BROKER,    /* {"", broker}: where it is the first replica */
+    VIEW_ELECTS_ALL
+};
+
 struct view_ops {
     const char *name;
     const struct column *columns;
@@ -61,8 +70,8 @@ struct view_ops {
     unsigned parts;      /* 1u << model_part_id of each part it shows */
     bool row_partitions; /* its rows' ids are {topic, partition} */
     bool row_groups;     /* its rows' ids are {group, 0} */
-    bool elects;         /* its rows are partitions: leaders may be elected, replicas moved */
-    bool resets;         /* its rows are groups, or of one group, whose offsets may be reset */
+    enum view_elects elects;
+    bool resets; /* its rows are groups, or of one group, whose offsets may be reset */
     /* Adds the rows between table_begin and table_end. v->model is not NULL unless the view has no
      * parts. */
     void (*load)(struct view *v);

@@ -102,6 +102,7 @@ const struct view_ops view_brokers = {
     .columns = columns,
     .column_count = sizeof columns / sizeof *columns,
     .parts = 1u << MODEL_CLUSTER | 1u << MODEL_LOG_DIRS,
+    .elects = VIEW_ELECTS_BROKER,
     .load = load,
     .wrong = wrong,
     .open = open_row,

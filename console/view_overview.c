@@ -177,6 +177,7 @@ const struct view_ops view_overview = {
     .columns = columns,
     .column_count = sizeof columns / sizeof *columns,
     .parts = 1u << MODEL_CLUSTER | 1u << MODEL_CONFIGS | 1u << MODEL_GROUPS | 1u << MODEL_QUORUM,
+    .elects = VIEW_ELECTS_ALL,
     .load = load,
     .wrong = wrong,
     .open = open_row,

@@ -195,7 +195,7 @@ const struct view_ops view_partitions = {
     .column_count = sizeof columns / sizeof *columns,
     .parts = 1u << MODEL_CLUSTER | 1u << MODEL_CONFIGS | 1u << MODEL_OFFSETS,
     .row_partitions = true,
-    .elects = true,
+    .elects = VIEW_ELECTS_PARTITION,
     .load = load,
     .wrong = wrong,
 };

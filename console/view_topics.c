@@ -117,6 +117,7 @@ const struct view_ops view_topics = {
     .columns = columns,
     .column_count = sizeof columns / sizeof *columns,
     .parts = 1u << MODEL_CLUSTER | 1u << MODEL_CONFIGS | 1u << MODEL_LOG_DIRS,
+    .elects = VIEW_ELECTS_TOPIC,
     .load = load,
     .wrong = wrong,
     .open = open_row,

@@ -361,7 +361,7 @@ class ConsoleOnThree(unittest.TestCase):
         for words, status, said in ((('elect', 'nowhere:0'), 1, 'no longer lists this partition'),
                                     (('reassign', place, '1,9'), 1, 'the cluster has no broker 9'),
                                     (('reassign', place, 'x'), 2, 'say which brokers'),
-                                    (('elect', TOPIC), 2, 'expected TOPIC:PARTITION'),
+                                    (('elect', TOPIC + ':x'), 2, 'expected TOPIC:PARTITION'),
                                     (('reset-offsets', name), 2, 'reset-offsets takes GROUP TO'),
                                     (('reset-offsets', name, 'soon'), 2, 'say where to'),
                                     (('evict', place), 2, 'evict is no command'),

@@ -481,12 +481,18 @@ static void answer_with(int16_t whole, const char *topic, int32_t number, int16_
     sent.done(sent.ctx, &(struct client_answer){.why = "", .response = &r});
 }
 
+static void send(struct elect *e)
+{
+    struct action a = opened(usual);
+    elect_send(e, NULL, &a.wish, &a.plan, done, &got);
+}
+
 static void test_the_request_and_its_answers(void **state)
 {
     (void)state;
     struct elect e = {0};
     sent_count = 0;
-    elect_send(&e, NULL, "orders", 1, done, &got);
+    send(&e);
     const struct elect_leaders_request *r = sent.body;
     assert_int_equal(sent_count, 1);
     assert_int_equal(sent.api_key, WIRE_ELECT_LEADERS);
@@ -499,16 +505,21 @@ static void test_the_request_and_its_answers(void **state)
     answer_with(KAFKA_NONE, "orders", 1, KAFKA_NONE);
     assert_int_equal(got.error, ERR_NONE);
     assert_int_equal(got.code, KAFKA_NONE);
+    send(&e);
     answer_with(KAFKA_NONE, "orders", 1, KAFKA_ELECTION_NOT_NEEDED);
     assert_int_equal(got.code, KAFKA_ELECTION_NOT_NEEDED);
     assert_string_equal(got_message, "words");
+    send(&e);
     answer_with(KAFKA_CLUSTER_AUTHORIZATION_FAILED, "orders", 1, KAFKA_NONE);
     assert_int_equal(got.code, KAFKA_CLUSTER_AUTHORIZATION_FAILED);
     /* What does not name the partition is no success. */
+    send(&e);
     answer_with(KAFKA_NONE, "orders", 2, KAFKA_NONE);
     assert_int_equal(got.code, KAFKA_UNKNOWN_SERVER_ERROR);
+    send(&e);
     answer_with(KAFKA_NONE, "order", 1, KAFKA_NONE);
     assert_int_equal(got.code, KAFKA_UNKNOWN_SERVER_ERROR);
+    send(&e);
     sent.done(sent.ctx, &(struct client_answer){.error = ERR_CLOSED, .why = "gone"});
     assert_int_equal(got.error, ERR_CLOSED);
     assert_string_equal(got.why, "gone");

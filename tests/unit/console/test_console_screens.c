@@ -107,6 +107,9 @@ static void test_golden(void **state)
     check("brokers");
     keys("3");
     check("topics");
+    keys("2gje"); /* of all that broker 2 is to lead */
+    check("elect-many");
+    keys("n3");
     keys("4");
     check("partitions");
     keys("je"); /* orders-1: its preferred leader is alive and in the ISR */
@@ -262,7 +265,7 @@ static void test_only_a_question_that_was_seen_is_agreed_to(void **state)
     assert_false(ui.quit);
     assert_true(shows("nothing was changed"));
     keys("5e");
-    assert_true(shows("leaders are elected on the screen partitions (4)"));
+    assert_true(shows("e elects on partitions (4), topics (3), brokers (2)"));
 }
 
 static void test_what_does_not_fit_is_not_agreed_to(void **state)
