@@ -132,8 +132,8 @@ static void test_refused(void **state)
                      request_new(not_forwarded[i], &arena));
         expect_refused(l, &letter, KAFKA_INVALID_REQUEST);
     }
-    letter_write(&letter, WIRE_LIST_PARTITION_REASSIGNMENTS, 0,
-                 request_new(WIRE_LIST_PARTITION_REASSIGNMENTS, &arena));
+    letter_write(&letter, WIRE_DESCRIBE_PRODUCERS, 0,
+                 request_new(WIRE_DESCRIBE_PRODUCERS, &arena));
     expect_refused(l, &letter, KAFKA_UNSUPPORTED_VERSION); /* Kafka's, not served */
     letter_write(&letter, WIRE_CREATE_TOPICS, 7, topic_of(&arena, "a"));
     letter.out.bytes.data[0] = 99; /* an API that nobody knows */
