@@ -58,7 +58,8 @@ struct quorum_snapshot_id {
 struct quorum_snapshot {
     struct quorum_snapshot_id id;
     int64_t size_bytes;
-    int64_t timestamp_ms; /* of the last record it stands for */
+    int64_t timestamp_ms;    /* of the last record it stands for */
+    int64_t wanted_until_ms; /* somebody fetches it: it stays until then */
 };
 
 /* A snapshot that is being told upward. */
@@ -371,6 +372,8 @@ const struct quorum_snapshot *quorum_snapshot_newest(const struct quorum *quorum
 const struct quorum_snapshot *quorum_snapshot_oldest(const struct quorum *quorum);
 const struct quorum_snapshot *quorum_snapshot_of(const struct quorum *quorum,
                                                  struct quorum_snapshot_id id);
+/* Somebody fetches it. */
+void quorum_snapshot_want(struct quorum *quorum, struct quorum_snapshot_id id);
 void quorum_snapshot_add(struct quorum *quorum, const struct quorum_snapshot *snapshot);
 /* A fetched one: takes the log's place when it is ahead of it. */
 void quorum_snapshot_adopt(struct quorum *quorum, const struct quorum_snapshot *snapshot);

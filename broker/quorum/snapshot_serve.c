@@ -175,5 +175,6 @@ void quorum_serve_snapshot(struct quorum *quorum, struct quorum_waiting *waiting
     partition->snapshot_id.epoch = id.epoch;
     partition->size = snapshot->size_bytes;
     partition->position = asked->position;
+    quorum_snapshot_want(quorum, id);
     begin_read(waiting, snapshot, asked->position, request->max_bytes);
 }

@@ -1,8 +1,9 @@
 /* Which snapshots there are, what the log is beside them, and when both are shortened (KIP-630).
  *
  * HAPPY PATH. The room is opened: leftovers of unfinished ones go, the newest is what `committed`
- * goes on from, and the log begins where one of them ends. When the oldest is too old, or all of it
- * too much, the log begins where the next one ends and what is older goes.
+ * goes on from, and the log begins where one of them ends. When the oldest
+ * is too old, or all of it too much, the log begins where the next one ends and what is older goes;
+ * one that is being fetched stays as long, or who is slow would never be done.
  *
  * FAILURES. The newest is ahead of the log, because this node lost power before the log had what a
  * majority had, or while it put a snapshot in the log's place: the log begins anew where it ends.
@@ -201,12 +202,20 @@ void quorum_snapshots_trim(struct quorum *quorum)
     if (quorum->broken || quorum->closing || quorum->load.wanted) {
         return;
     }
-    while (quorum->snapshot_count > 1 && too_old(quorum, &quorum->snapshots[0])) {
+    while (quorum->snapshot_count > 1 &&
+           quorum->snapshots[0].wanted_until_ms <= env_now_ms(quorum->env) &&
+           (too_old(quorum, &quorum->snapshots[0]) || too_much(quorum))) {
         trim_one(quorum);
     }
-    /* One at a time: what goes is gone a little later. */
-    if (quorum->snapshot_count > 1 && too_much(quorum)) {
-        trim_one(quorum);
+}
+
+void quorum_snapshot_want(struct quorum *quorum, struct quorum_snapshot_id id)
+{
+    for (size_t i = 0; i < quorum->snapshot_count; i++) {
+        struct quorum_snapshot *snapshot = &quorum->snapshots[i];
+        if (snapshot->id.end_offset == id.end_offset && snapshot->id.epoch == id.epoch) {
+            snapshot->wanted_until_ms = env_now_ms(quorum->env) + quorum->config.fetch_timeout_ms;
+        }
     }
 }
 

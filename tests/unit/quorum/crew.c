@@ -10,11 +10,21 @@ static const char *const hosts[CREW_MAX] = {"10.0.0.1", "10.0.0.2", "10.0.0.3", 
 
 /* ---- news ---- */
 
+static void on_failed(void *ctx, enum err error, const struct err_text *text)
+{
+    struct mate *mate = ctx;
+    if (!mate->may_fail) {
+        fail_msg("node %d failed (%d): %s", mate->id, (int)error, text->text);
+    }
+    mate->broken = true;
+    snprintf(mate->failure, sizeof mate->failure, "%s", text->text);
+}
+
 static void on_opened(void *ctx, enum err error, const struct err_text *text)
 {
     struct mate *mate = ctx;
     if (error != ERR_NONE) {
-        fail_msg("node %d: %s", mate->id, text->text);
+        on_failed(ctx, error, text);
     }
     mate->opened = true;
 }
@@ -141,12 +151,6 @@ static void on_deactivated(void *ctx, int32_t epoch)
     mate->active_epoch = -1;
 }
 
-static void on_failed(void *ctx, enum err error, const struct err_text *text)
-{
-    struct mate *mate = ctx;
-    fail_msg("node %d failed (%d): %s", mate->id, (int)error, text->text);
-}
-
 static const struct quorum_events events = {
     on_opened,      on_committed, on_leader_changed,  on_activated,
     on_deactivated, on_failed,    mate_take_snapshot, mate_give_snapshot};
@@ -239,6 +243,18 @@ void mate_crash(struct mate *mate, enum sim_crash how)
     assert_true(mate->up);
     sim_node_crash(mate->node, how);
     drop(mate, true);
+}
+
+static void crashed_at_op(void *ctx, struct sim_node *node)
+{
+    (void)node;
+    drop(ctx, true);
+}
+
+void mate_crash_at_op(struct mate *mate, uint64_t k, enum sim_crash how)
+{
+    assert_true(mate->up);
+    sim_node_crash_at_op(mate->node, k, how, crashed_at_op, mate);
 }
 
 void mate_wipe(struct mate *mate)

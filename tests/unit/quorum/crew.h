@@ -47,7 +47,9 @@ struct mate {
     bool up;
     bool opened;
     bool closing;
-    bool broken; /* `failed` was told */
+    bool may_fail;
+    bool broken; /* `failed` was told, or an opening that did not succeed */
+    char failure[512];
     int32_t active_epoch;
     int64_t expected_offset;
     size_t loaded; /* committed batches that a snapshot has named so far */
@@ -82,6 +84,8 @@ void crew_build(struct crew *crew, uint64_t seed, int voters, int observers);
 void crew_raze(struct crew *crew);
 void mate_start(struct mate *mate);
 void mate_crash(struct mate *mate, enum sim_crash how);
+/* At its k-th file operation from now. */
+void mate_crash_at_op(struct mate *mate, uint64_t k, enum sim_crash how);
 void mate_wipe(struct mate *mate);  /* of a crashed one */
 void mate_close(struct mate *mate); /* ends its life well, in virtual time */
 /* Runs with every check after every event. */

@@ -14,9 +14,9 @@ for patch in "$here"/*.patch; do
     name=$(basename "$patch" .patch)
     case " $* " in "  " | *" $name "*) ;; *) continue ;; esac
     patch -s -d "$work/tree" -p1 <"$patch"
-    ninja -C "$work/build" test_quorum_three test_quorum_wiped test_quorum_three_chaos >/dev/null
+    ninja -C "$work/build" test_quorum_three test_quorum_wiped test_quorum_snapshot test_quorum_three_chaos >/dev/null
     caught=
-    for test in test_quorum_three test_quorum_wiped test_quorum_three_chaos; do
+    for test in test_quorum_three test_quorum_wiped test_quorum_snapshot test_quorum_three_chaos; do
         timeout 300 "$work/build/tests/unit/quorum/$test" >/dev/null 2>&1 || caught="$caught $test"
     done
     if [ -z "$caught" ]; then
