@@ -13,6 +13,20 @@ static int64_t lag_behind(int64_t end, int64_t own)
     return own >= end ? 0 : end - own;
 }
 
+/* What would become of the partition without this member of its ISR. */
+static void derive_stop(const struct model_partition *p, struct model_broker *b)
+{
+    int64_t left = model_in_sync_count(p) - 1;
+    int64_t need = p->topic->min_insync;
+    if (left == 0) {
+        b->stop_offline++;
+        return;
+    }
+    b->stop_known = b->stop_known && model_known(need);
+    need = need > p->replica_count ? p->replica_count : need;
+    b->stop_under_min_isr += model_known(need) && left < need;
+}
+
 static void derive_partition(struct model *m, struct model_partition *p)
 {
     const struct model_replica *leader = model_find_replica(p, p->leader);
@@ -27,6 +41,9 @@ static void derive_partition(struct model *m, struct model_partition *p)
             b->replicas++;
             b->out_of_sync += !r->in_sync && !r->adding;
             b->leaders += r->broker == p->leader;
+            if (r->in_sync && p->leader != MODEL_NO_BROKER) {
+                derive_stop(p, b);
+            }
         }
     }
 }
@@ -48,6 +65,9 @@ void model_freeze(struct model *draft)
         draft->brokers[i].leaders = 0;
         draft->brokers[i].replicas = 0;
         draft->brokers[i].out_of_sync = 0;
+        draft->brokers[i].stop_offline = 0;
+        draft->brokers[i].stop_under_min_isr = 0;
+        draft->brokers[i].stop_known = true;
     }
     for (int i = 0; i < draft->topic_count; i++) {
         for (int j = 0; j < draft->topics[i].partition_count; j++) {

@@ -87,6 +87,9 @@ static json_t *brokers(const struct model *m)
         set(o, "leaders", number_of(b->leaders));
         set(o, "replicas", number_of(b->replicas));
         set(o, "out_of_sync", number_of(b->out_of_sync));
+        set(o, "stop_offline", json_integer(b->stop_offline));
+        set(o, "stop_under_min_isr",
+            b->stop_known ? json_integer(b->stop_under_min_isr) : json_null());
         set(o, "size_bytes", number_of(b->size_bytes));
         set(o, "disk_total_bytes", number_of(b->total_bytes));
         set(o, "disk_usable_bytes", number_of(b->usable_bytes));

@@ -56,15 +56,19 @@ struct model_broker {
     int32_t id;
     const char *host; /* NULL: a broker that is only named in replica lists */
     int32_t port;
-    const char *rack;     /* NULL when it has none */
-    bool alive;           /* listed by the cluster and not fenced */
-    bool fenced;          /* listed as fenced (DescribeCluster v2, KIP-1073) */
-    int64_t leaders;      /* partitions it leads */
-    int64_t replicas;     /* partitions it holds */
-    int64_t out_of_sync;  /* of those, not in the ISR; without those being added */
-    int64_t size_bytes;   /* of all its logs */
-    int64_t total_bytes;  /* of the volumes (DescribeLogDirs v4) */
-    int64_t usable_bytes; /* free on them */
+    const char *rack;    /* NULL when it has none */
+    bool alive;          /* listed by the cluster and not fenced */
+    bool fenced;         /* listed as fenced (DescribeCluster v2, KIP-1073) */
+    int64_t leaders;     /* partitions it leads */
+    int64_t replicas;    /* partitions it holds */
+    int64_t out_of_sync; /* of those, not in the ISR; without those being added */
+    /* What stopping it would do now: of the partitions that have it in the ISR. */
+    int64_t stop_offline;       /* ... these would have no leader */
+    int64_t stop_under_min_isr; /* ... these would refuse acks=all; without those */
+    bool stop_known;            /* min.insync.replicas of every topic is known */
+    int64_t size_bytes;         /* of all its logs */
+    int64_t total_bytes;        /* of the volumes (DescribeLogDirs v4) */
+    int64_t usable_bytes;       /* free on them */
 };
 
 struct model_replica {

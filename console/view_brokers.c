@@ -62,6 +62,29 @@ static void free_value(const struct row *row, struct cell *c)
     cell_size(c, b->usable_bytes);
 }
 
+/* Whether it may be restarted without harm to anybody. */
+static void restart_value(const struct row *row, struct cell *c)
+{
+    const struct model_broker *b = row->item;
+    c->number = b->stop_offline * 1000000 + b->stop_under_min_isr;
+    c->numeric = true;
+    c->style = STYLE_WARNING;
+    if (!b->alive) {
+        cell_text(c, glyph(GLYPH_NONE));
+        c->style = STYLE_DIM;
+    } else if (b->stop_offline > 0) {
+        text_add(c->text, "offline %lld", (long long)b->stop_offline);
+        c->style = STYLE_CRITICAL;
+    } else if (b->stop_under_min_isr > 0) {
+        text_add(c->text, "min ISR %lld", (long long)b->stop_under_min_isr);
+    } else if (!b->stop_known) {
+        cell_text(c, NULL);
+    } else {
+        cell_text(c, "yes");
+        c->style = STYLE_NORMAL;
+    }
+}
+
 static const struct column columns[] = {
     {"broker", 6, 0, TEXT_RIGHT, 0, id_value},
     {"address", 12, 0, TEXT_LEFT, 0, address_value},
@@ -70,6 +93,7 @@ static const struct column columns[] = {
     {"leaders", 7, 0, TEXT_RIGHT, 0, leaders_value},
     {"replicas", 8, 0, TEXT_RIGHT, 0, replicas_value},
     {"out of sync", 11, 0, TEXT_RIGHT, 1, out_value},
+    {"restart?", 9, 16, TEXT_LEFT, 0, restart_value},
     {"size", 9, 0, TEXT_RIGHT, 2, size_value},
     {"disk free", 9, 0, TEXT_RIGHT, 3, free_value},
 };
@@ -101,7 +125,7 @@ const struct view_ops view_brokers = {
     .name = "brokers",
     .columns = columns,
     .column_count = sizeof columns / sizeof *columns,
-    .parts = 1u << MODEL_CLUSTER | 1u << MODEL_LOG_DIRS,
+    .parts = 1u << MODEL_CLUSTER | 1u << MODEL_CONFIGS | 1u << MODEL_LOG_DIRS,
     .elects = VIEW_ELECTS_BROKER,
     .load = load,
     .wrong = wrong,

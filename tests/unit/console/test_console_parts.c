@@ -161,6 +161,35 @@ static void test_a_verdict_has_its_reasons(void **state)
     model_unref(draft);
 }
 
+/* Of orders, min.insync.replicas 2: 0 has all three in sync; 1 has 2 and 3; 2 is offline. */
+static void test_what_stopping_a_broker_would_do(void **state)
+{
+    (void)state;
+    const struct model *m = fixture_model();
+    struct model *draft = model_copy(m);
+    model_unref(m);
+    model_freeze(draft);
+    assert_int_equal(model_find_broker(draft, 1)->stop_under_min_isr, 0);
+    assert_int_equal(model_find_broker(draft, 2)->stop_under_min_isr, 1);
+    assert_int_equal(model_find_broker(draft, 3)->stop_under_min_isr, 1);
+    assert_int_equal(model_find_broker(draft, 2)->stop_offline, 0);
+    assert_true(model_find_broker(draft, 2)->stop_known);
+
+    struct model *worse = model_copy(draft);
+    model_unref(draft);
+    model_find_topic(worse, "orders")->partitions[1].replicas[0].in_sync = false; /* 2 */
+    model_freeze(worse);
+    assert_int_equal(model_find_broker(worse, 3)->stop_offline, 1);
+    assert_int_equal(model_find_broker(worse, 3)->stop_under_min_isr, 0);
+
+    struct model *unknown = model_copy(worse);
+    model_unref(worse);
+    model_find_topic(unknown, "orders")->min_insync = MODEL_UNKNOWN;
+    model_freeze(unknown);
+    assert_false(model_find_broker(unknown, 1)->stop_known);
+    model_unref(unknown);
+}
+
 static void test_min_isr_is_bounded_by_replicas(void **state)
 {
     (void)state;
@@ -346,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_model_never_shows_a_negative_lag),
         cmocka_unit_test(test_model_faults),
         cmocka_unit_test(test_a_verdict_has_its_reasons),
+        cmocka_unit_test(test_what_stopping_a_broker_would_do),
         cmocka_unit_test(test_min_isr_is_bounded_by_replicas),
         cmocka_unit_test(test_an_unread_cluster_is_not_a_healthy_one),
         cmocka_unit_test(test_text_is_made_safe),
