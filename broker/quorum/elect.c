@@ -10,6 +10,7 @@ void quorum_elect_start(struct quorum *quorum)
     for (int32_t i = 0; i < quorum->config.voter_count; i++) {
         bool self = quorum->peers[i].voter.id == quorum->config.node_id;
         quorum->peers[i].ballot = self ? BALLOT_GRANTED : BALLOT_OPEN;
+        quorum->peers[i].absent = false;
     }
 }
 
@@ -74,13 +75,20 @@ void quorum_elect_count(struct quorum *quorum)
 {
     int32_t granted = 0;
     int32_t denied = 0;
+    int32_t absent = 0;
     int32_t majority = quorum->config.voter_count / 2 + 1;
     for (int32_t i = 0; i < quorum->config.voter_count; i++) {
         granted += quorum->peers[i].ballot == BALLOT_GRANTED;
         denied += quorum->peers[i].ballot == BALLOT_REFUSED;
+        absent += quorum->peers[i].ballot == BALLOT_OPEN && quorum->peers[i].absent;
     }
     if (quorum->won || quorum->lost) {
         return;
+    }
+    /* When a leader dies, two may stand at once and each have one vote of three: the dead one's is
+     * not waited for until the election's time is over. */
+    if (quorum->role == QUORUM_CANDIDATE && denied > 0) {
+        denied += absent;
     }
     if (granted >= majority && quorum->role == QUORUM_PROSPECTIVE) {
         if (quorum->proven) {

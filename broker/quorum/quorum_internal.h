@@ -141,6 +141,7 @@ struct quorum_peer {
     bool told;               /* EndQuorumEpoch answered */
     /* As one who stands sees it. */
     enum quorum_ballot ballot;
+    bool absent;      /* its machine says that no process is there to be asked */
     bool heard_empty; /* it asked for a vote with an empty log */
     bool epoch_heard; /* it has told which epoch it is in: see "A wiped disk" */
     /* The request it has not answered: 0 none. */

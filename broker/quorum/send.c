@@ -64,6 +64,9 @@ static void failed(struct quorum *quorum, struct quorum_peer *peer, enum err err
     } else if (peer->api_key == API_VOTE && peer->pre_vote && error == ERR_UNSUPPORTED) {
         peer->ballot = BALLOT_GRANTED; /* older than KIP-996: it cannot object beforehand */
         quorum_elect_count(quorum);
+    } else if (peer->api_key == API_VOTE && error == ERR_REFUSED) {
+        peer->absent = true;
+        quorum_elect_count(quorum);
     }
 }
 
