@@ -252,8 +252,10 @@ class Namespaces(unittest.TestCase):
         for partition in range(PARTITIONS):
             logs = []
             for broker in self.servers.brokers:
-                logs.append(b''.join(open(path, 'rb').read()
-                                     for path in sorted(glob.glob('%s/h-%d/*.log' % (broker.data, partition)))))
+                logs.append(b'')
+                for path in sorted(glob.glob('%s/h-%d/*.log' % (broker.data, partition))):
+                    with open(path, 'rb') as file:
+                        logs[-1] += file.read()
             self.assertGreater(len(logs[0]), 0)
             self.assertTrue(logs[0] == logs[1] == logs[2], 'replicas of h-%d differ' % partition)
 
