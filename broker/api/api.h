@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/api/fetch_sessions.h"
 #include "broker/env/env.h"
 #include "broker/group/group.h"
 #include "broker/metadata/image.h"
@@ -52,6 +53,7 @@ struct api_context {
     const char *cluster_id;  /* set before the first request */
     bool auto_create_topics; /* auto.create.topics.enable */
     int32_t fetch_max_bytes; /* fetch.max.bytes */
+    struct fetch_sessions *fetch_sessions;
     /* The committed image; replaced by the node between turns, never held over one. */
     const struct image *image;
     struct replicas *replicas;

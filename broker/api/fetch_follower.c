@@ -24,26 +24,30 @@ static int16_t admit(const struct request *request, const struct replica_fetch *
 
 static void take_question(struct fetch_part *part)
 {
-    const struct fetch_request *body = part->request->body;
-    const struct fetch_request_partition *asked = part->asked;
-    int16_t version = part->request->header.api_version;
+    const struct request *request = fetch_part_request(part);
+    const struct fetch_request *body = request->body;
+    const struct fetch_request_partition *asked = &part->asked;
+    int16_t version = request->header.api_version;
     struct replica_fetch *fetch = &part->follower;
-    fetch->replica_id = fetch_replica_id(part->request);
+    fetch->replica_id = fetch_replica_id(request);
     fetch->broker_epoch = version >= 15 ? body->replica_state.replica_epoch : -1;
     fetch->current_leader_epoch = asked->current_leader_epoch;
     fetch->fetch_offset = asked->fetch_offset;
     fetch->last_fetched_epoch = asked->last_fetched_epoch;
     fetch->log_start_offset = asked->log_start_offset;
-    /* Its default where the version, or the follower, does not name it (KIP-1166). */
-    fetch->known_high_watermark = asked->high_watermark;
+    /* Its default where the version, or the follower, does not name it (KIP-1166), and where we
+     * have not told it either. */
+    fetch->known_high_watermark = part->known_high_watermark;
+    fetch->known_log_start = part->told_log_start >= 0 ? part->told_log_start : INT64_MAX;
+    fetch->pulse = part->set->pulse;
 }
 
 bool fetch_look_follower(struct fetch_part *part, struct replica *replica)
 {
     struct replica_fetch *fetch = &part->follower;
-    struct fetch_response_partition *out = part->out;
+    struct fetch_response_partition *out = &part->out;
     take_question(part);
-    int16_t error = admit(part->request, fetch);
+    int16_t error = admit(fetch_part_request(part), fetch);
     if (error != KAFKA_NONE) {
         fetch_error(part, error);
         return false;
@@ -59,6 +63,7 @@ bool fetch_look_follower(struct fetch_part *part, struct replica *replica)
     out->diverging_epoch.epoch = fetch->diverging_epoch;
     out->diverging_epoch.end_offset = fetch->diverging_end_offset;
     part->limit_offset = fetch->limit_offset;
+    part->restless = fetch->restless || fetch->diverging_epoch >= 0;
     if (fetch->diverging_epoch >= 0 || fetch->news) {
         fetch_tell_now(part);
     }

@@ -283,4 +283,6 @@ void node_conns_free(struct broker *broker)
         drop_requests(conn);
         conn_free(conn);
     }
+    fetch_sessions_free(broker->api.fetch_sessions); /* which outlive their connections */
+    broker->api.fetch_sessions = NULL;
 }

@@ -278,6 +278,8 @@ static void fill_api(struct broker *broker)
         .ctx = broker,
     };
     list_init(&broker->api.orphans);
+    broker->api.fetch_sessions = fetch_sessions_new(
+        broker->env, settings_int(values, "max.incremental.fetch.session.cache.slots"));
 }
 
 static void add_log_settings(struct quorum_config *config, const struct settings *values)

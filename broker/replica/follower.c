@@ -138,6 +138,7 @@ static void probe_start(struct replica *replica)
     probe->replica = replica;
     probe->leader_end = -1;
     replica->following.probe = probe;
+    fetcher_changed(replica);
     probe_send(probe, LATEST);
 }
 
@@ -287,7 +288,7 @@ bool follower_take(struct replica *replica, const struct fetch_response_partitio
     struct following *following = &replica->following;
     ASSERT(replica->state == REPLICA_ONLINE && !replica->leading);
     bool ours =
-        following->probe == NULL && following->asked_offset == log_assigned_end(replica->log);
+        following->probe == NULL && following->named.offset == log_assigned_end(replica->log);
     if (!ours || log_failed(replica->log)) {
         return false;
     }
@@ -341,6 +342,7 @@ void follower_put_off(struct replica *replica, const char *why)
     trace_debug(env_trace(replica->all->env),
                 "%s-%d: fetching from broker %d: %s; again in %lld ms", replica->topic,
                 replica->key.partition, replica->leader_id, why, (long long)wait_ms);
+    fetcher_changed(replica);
     fetcher_poke(following->fetcher);
 }
 
@@ -365,7 +367,7 @@ void follower_start(struct replica *replica)
     following->retry_at_ms = INT64_MIN;
     following->failures = 0;
     following->settling = false;
-    following->round = 0;
+    following->in_session = false;
     following->leader_high_watermark = -1;
     following->leader_log_start = -1;
     fetcher_join(replica);

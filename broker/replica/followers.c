@@ -28,6 +28,80 @@ static struct follower fresh(const struct replica *replica, int32_t id)
                              .broker_epoch = EPOCH_UNSEEN};
 }
 
+/* ---- sessions ---------------------------------------------------------------------------------
+ */
+
+struct replica_pulse *replica_pulse_new(void)
+{
+    struct replica_pulse *pulse = mem_zalloc(sizeof *pulse);
+    pulse->refs = 1;
+    pulse->last_fetch_ms = long_ago_ms;
+    return pulse;
+}
+
+void replica_pulse_unref(struct replica_pulse *pulse)
+{
+    if (pulse != NULL && --pulse->refs == 0) {
+        mem_free(pulse);
+    }
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void end_pulse(struct follower *follower)
+{
+    if (follower->pulse != NULL) {
+        int64_t beat_ms = follower->pulse->last_fetch_ms;
+        follower->last_caught_up_ms = later(follower->last_caught_up_ms, beat_ms);
+        follower->last_fetch_ms = later(follower->last_fetch_ms, beat_ms);
+        replica_pulse_unref(follower->pulse);
+        follower->pulse = NULL;
+    }
+}
+
+static void take_pulse(struct follower *follower, struct replica_pulse *pulse)
+{
+    end_pulse(follower);
+    if (pulse != NULL) {
+        follower->pulse = pulse;
+        pulse->refs++;
+    }
+}
+
+void replica_pulse_leave(struct replica *replica, const struct replica_pulse *pulse)
+{
+    ASSERT(pulse != NULL);
+    for (int32_t i = 0; i < replica->followers.count; i++) {
+        if (replica->followers.items[i].pulse == pulse) {
+            end_pulse(&replica->followers.items[i]);
+        }
+    }
+}
+
+void followers_note_growth(struct replica *replica)
+{
+    for (int32_t i = 0; i < replica->followers.count; i++) {
+        struct follower *follower = &replica->followers.items[i];
+        if (follower->end < log_end(replica->log)) {
+            end_pulse(follower);
+        }
+    }
+}
+
+/* ---- who they are -----------------------------------------------------------------------------
+ */
+
+static void drop_pulses(struct followers *followers)
+{
+    for (int32_t i = 0; i < followers->count; i++) {
+        replica_pulse_unref(followers->items[i].pulse);
+        followers->items[i].pulse = NULL;
+    }
+}
+
 static void rebuild(struct replica *replica, bool keep)
 {
     struct followers old = replica->followers;
@@ -44,9 +118,11 @@ static void rebuild(struct replica *replica, bool keep)
         for (int32_t k = 0; keep && k < old.count; k++) {
             if (old.items[k].id == id) {
                 *follower = old.items[k];
+                old.items[k].pulse = NULL;
             }
         }
     }
+    drop_pulses(&old);
     ASSERT(now->count <= replica->replica_count);
     mem_free(old.items);
 }
@@ -63,6 +139,7 @@ void followers_keep(struct replica *replica)
 
 void followers_free(struct replica *replica)
 {
+    drop_pulses(&replica->followers);
     mem_free(replica->followers.items);
     replica->followers = (struct followers){0};
 }
@@ -80,7 +157,11 @@ struct follower *followers_find(const struct replica *replica, int32_t id)
 bool follower_caught_up(const struct replica *replica, const struct follower *follower)
 {
     ASSERT(replica->leading);
-    int64_t lag_ms = env_now_ms(replica->all->env) - follower->last_caught_up_ms;
+    int64_t caught_up_ms = follower->last_caught_up_ms;
+    if (follower->pulse != NULL) {
+        caught_up_ms = later(caught_up_ms, follower->pulse->last_fetch_ms);
+    }
+    int64_t lag_ms = env_now_ms(replica->all->env) - caught_up_ms;
     return follower->end == log_end(replica->log) ||
            lag_ms <= replica->all->config.replication.lag_time_max_ms;
 }
@@ -153,6 +234,7 @@ static void note_fetch(struct replica *replica, struct follower *follower,
 {
     int64_t now = env_now_ms(replica->all->env);
     int64_t leader_end = log_end(replica->log);
+    take_pulse(follower, fetch->fetch_offset >= leader_end ? fetch->pulse : NULL);
     if (fetch->fetch_offset >= leader_end) {
         follower->last_caught_up_ms = now;
     } else if (fetch->fetch_offset >= follower->last_fetch_leader_end &&
@@ -176,6 +258,7 @@ static void fill(const struct replica *replica, struct replica_fetch *fetch)
     fetch->news = mark > fetch->known_high_watermark &&
                   fetch->fetch_offset > fetch->known_high_watermark &&
                   fetch->fetch_offset >= log_assigned_end(replica->log);
+    fetch->news = fetch->news || fetch->log_start_offset_here > fetch->known_log_start;
 }
 
 bool replica_follower_fetch(struct replica *replica, struct replica_fetch *fetch)
@@ -186,6 +269,7 @@ bool replica_follower_fetch(struct replica *replica, struct replica_fetch *fetch
     fetch->high_watermark = -1;
     fetch->log_start_offset_here = -1;
     fetch->news = false;
+    fetch->restless = false;
     fetch->error = replica_check(replica, fetch->current_leader_epoch, true);
     if (fetch->error != KAFKA_NONE) {
         return false;
@@ -211,5 +295,6 @@ bool replica_follower_fetch(struct replica *replica, struct replica_fetch *fetch
         }
     }
     fill(replica, fetch);
+    fetch->restless = !isr_may_have(replica, follower->id);
     return fetch->fetch_offset < fetch->limit_offset;
 }

@@ -129,6 +129,20 @@ void replica_append_cancel(struct replica_append *append); /* harmless when it i
 /* ---- a follower's fetch (Fetch with a replica id) ----------------------------------------------
  */
 
+/* When a follower's fetch session (KIP-227) last asked for more. A request of a session names only
+ * partitions that have changed; a follower that was at the end of the log when the session began to
+ * be silent about it counts as caught up at every beat until the log grows. Refcounted: the session
+ * has one, and every partition whose follower relies on it. */
+struct replica_pulse {
+    int32_t refs;
+    int64_t last_fetch_ms;
+};
+
+struct replica_pulse *replica_pulse_new(void);
+void replica_pulse_unref(struct replica_pulse *pulse); /* NULL is allowed */
+/* The session goes on without this partition. */
+void replica_pulse_leave(struct replica *replica, const struct replica_pulse *pulse);
+
 /* One partition of it. In the caller's memory as long as the request is parked; zero-initialise. */
 struct replica_fetch {
     /* asked */
@@ -139,6 +153,8 @@ struct replica_fetch {
     int32_t last_fetched_epoch;
     int64_t log_start_offset;
     int64_t known_high_watermark; /* v18's HighWatermark; INT64_MAX where it is not named */
+    int64_t known_log_start;      /* told before in this session; INT64_MAX: not known */
+    struct replica_pulse *pulse;  /* of the session, or NULL */
     /* answered; marks and starts are -1 with an error */
     int16_t error;
     int32_t diverging_epoch; /* both -1, or where the logs part: then no records are sent */
@@ -146,7 +162,8 @@ struct replica_fetch {
     int64_t high_watermark;
     int64_t log_start_offset_here;
     int64_t limit_offset; /* records in [fetch_offset, limit_offset) may be sent */
-    bool news;            /* the mark has moved: answer now, though there may be no records */
+    bool news;     /* the mark or the start has moved: answer now, though there may be no records */
+    bool restless; /* out of sync: the session's next request looks at it again, to let it in */
     /* replica's own */
     bool noted;
 };

@@ -73,6 +73,10 @@ static void on_tend(struct env_timer *timer)
     {
         if (replica->state == REPLICA_ONLINE) {
             log_tend(replica->log, replica->high_watermark);
+            if (replica->following.in_session &&
+                replica->following.named.log_start != log_start(replica->log)) {
+                fetcher_changed(replica); /* retention is everyone's own: the leader is told */
+            }
         } else if (replica->state == REPLICA_FAILED && replica->roomless && all->closed == NULL) {
             replica->state = REPLICA_OPENING;
             all->opening++;
@@ -100,6 +104,7 @@ struct replica *replica_new(struct replicas *all, const char *topic, const struc
     list_init(&replica->gone);
     list_init(&replica->isr.queue);
     list_init(&replica->following.node);
+    list_init(&replica->following.pending);
     env_post_init(&replica->news, on_news);
     all->config.topic_settings(all->config.ctx, topic, &replica->settings);
     HASH_ADD(hh, all->by_key, key, sizeof replica->key, replica);

@@ -35,6 +35,7 @@ struct follower {
     int64_t last_fetch_leader_end;
     int64_t last_caught_up_ms;
     int64_t broker_epoch;
+    struct replica_pulse *pulse; /* was at our end when it was last looked at; or NULL */
 };
 
 struct followers {
@@ -54,6 +55,8 @@ struct follower *followers_find(const struct replica *replica, int32_t id);
  * may go. */
 int64_t followers_common_end(const struct replica *replica);
 bool follower_caught_up(const struct replica *replica, const struct follower *follower);
+/* The log has grown: whoever relied on its session's pulse was caught up until its last beat. */
+void followers_note_growth(struct replica *replica);
 
 /* ---- leader: isr.c ----------------------------------------------------------------------------
  */
@@ -107,11 +110,17 @@ struct probe;
 struct following {
     struct fetcher *fetcher; /* NULL: follows nobody */
     struct list node;        /* in fetcher.members */
-    int64_t retry_at_ms;     /* not before */
-    int32_t failures;        /* in a row */
-    bool settling;           /* what came is on its way to the disk */
-    uint64_t round;          /* of the fetch that asked for it last */
-    int64_t asked_offset;
+    struct list pending;     /* in fetcher.pending: the next request must look at it */
+    bool in_session;         /* the leader has it, as `named` says */
+    struct {
+        int64_t offset;
+        int64_t log_start;
+        int32_t leader_epoch;
+        int32_t last_epoch;
+    } named;
+    int64_t retry_at_ms;           /* not before */
+    int32_t failures;              /* in a row */
+    bool settling;                 /* what came is on its way to the disk */
     int64_t leader_high_watermark; /* last said by this epoch's leader; -1 */
     int64_t leader_log_start;      /* -1 */
     struct probe *probe;           /* the leader is asked where its log begins and ends */
@@ -136,6 +145,9 @@ void follower_put_off(struct replica *replica, const char *why);
 
 void fetcher_join(struct replica *replica);
 void fetcher_leave(struct replica *replica);
+/* What the next fetch should say of a member is not what the last one said: it has other ends, is
+ * put off, or no more. */
+void fetcher_changed(struct replica *replica);
 /* A member became ready, or settled. */
 void fetcher_poke(struct fetcher *fetcher);
 /* Counts a member that waits for the disk in and out. */

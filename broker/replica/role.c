@@ -112,6 +112,7 @@ void replica_advance(struct replica *replica)
     }
     if (replica->leading) {
         ASSERT(replica->high_watermark <= log_end(replica->log));
+        followers_note_growth(replica);
         (void)replica_advance_mark(replica);
     } else {
         replica_clamp_mark(replica); /* a cut may end lower than it was asked to */

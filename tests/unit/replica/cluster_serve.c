@@ -124,6 +124,7 @@ static bool judge(struct parked *p, struct parked_part *part, struct replica *re
     fetch->last_fetched_epoch = part->asked->last_fetched_epoch;
     fetch->log_start_offset = part->asked->log_start_offset;
     fetch->known_high_watermark = part->asked->high_watermark;
+    fetch->known_log_start = INT64_MAX;
     bool more = replica_follower_fetch(replica, fetch);
     out->error_code = fetch->error;
     out->high_watermark = fetch->high_watermark;
