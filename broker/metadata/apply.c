@@ -281,7 +281,8 @@ enum err image_apply_batches(struct image *image, struct image_delta *delta, con
         if (error != ERR_NONE) {
             return error;
         }
-        image_stand_at(image, batch.base_offset + batch.last_delta, batch.epoch, batch.max_timestamp_ms);
+        image_stand_at(image, batch.base_offset + batch.last_delta, batch.epoch,
+                       batch.max_timestamp_ms);
     }
     return ERR_NONE;
 }

@@ -27,15 +27,35 @@ sys.path.insert(0, os.path.join(HERE, '..', 'integration'))
 
 import cluster  # noqa: E402  (found through the line above)
 from cluster import Broker, Cluster  # noqa: E402
+from test_cluster import create  # noqa: E402
 
 NUMBERS = os.environ.get('NUMBERS', 'build/asan/tests/integration/numbers')
 JAVA = ['java', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Dorg.slf4j.simpleLogger.showDateTime=true',
         '-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS']
 
 
-def java(level, *words, **how):
+# The metadata log begins late: who joins has to fetch a snapshot.
+TRIMMED = ('metadata.log.max.record.bytes.between.snapshots=1500', 'metadata.max.retention.bytes=1',
+           'internal.metadata.log.segment.bytes=20000', 'controller.quorum.fetch.snapshot.max.bytes=1000')
+
+
+def java_words(level):
     path = os.environ['CLASSES'] + ':' + os.environ['JARS'] + '/*'
-    return subprocess.Popen(JAVA + ['-Dorg.slf4j.simpleLogger.defaultLogLevel=' + level, '-cp', path] + list(words), **how)
+    return JAVA + ['-Dorg.slf4j.simpleLogger.defaultLogLevel=' + level, '-cp', path]
+
+
+def java(level, *words, **how):
+    return subprocess.Popen(java_words(level) + list(words), **how)
+
+
+def checkpoints(data):
+    return sorted(name for name in os.listdir(os.path.join(data, '__cluster_metadata-0')) if name.endswith('.checkpoint'))
+
+
+def begin_late(servers):
+    for i in range(10):
+        assert create(servers.brokers[0], 'early%d' % i, 3, 2) == 0
+    servers.until('metadata logs begin late', lambda: all('now, what came before is in snapshots' in b.log() for b in servers.brokers))
 
 
 class Tools:
@@ -336,8 +356,9 @@ def groups_round(tools, bootstrap, topic, count, coordinator):
 
 def apache_round():
     servers = Cluster(3, 'default.replication.factor=3', 'min.insync.replicas=2', 'offsets.topic.replication.factor=3',
-                      'offsets.topic.num.partitions=4', 'group.initial.rebalance.delay.ms=200').start()
+                      'offsets.topic.num.partitions=4', 'group.initial.rebalance.delay.ms=200', *TRIMMED).start()
     tools = Tools()
+    begin_late(servers)
     cluster_id = re.search(r'^cluster\.id=(.+)$', cluster.read(os.path.join(servers.brokers[0].data, 'meta.properties')), re.M)
     apache = Apache(4, cluster_id.group(1), tools, 'process.roles=broker', 'listeners=LISTENER', 'min.insync.replicas=2',
                     'controller.quorum.voters=' + ','.join('%d@%s' % (b.node_id, b.controller_address) for b in servers.brokers),
@@ -346,6 +367,13 @@ def apache_round():
     at = ['--bootstrap-server', servers.bootstrap]
     tools.until(r'id: 4 ', 'BrokerApiVersionsCommand', *at)
     check_quorum(tools, at, servers, observers=[4])
+    fetched = [name for name in checkpoints(apache.data[0]) if not name.startswith('0' * 20)]
+    assert fetched and fetched[0][:20] + '.log' in os.listdir(os.path.join(apache.data[0], '__cluster_metadata-0')), fetched
+    read = subprocess.run(java_words('off') + ['org.apache.kafka.tools.DumpLogSegments', '--cluster-metadata-decoder', '--files', os.path.join(
+        servers.brokers[0].data, '__cluster_metadata-0', checkpoints(servers.brokers[0].data)[-1])], capture_output=True, text=True)
+    for word in ('SnapshotHeader', 'FEATURE_LEVEL_RECORD', 'REGISTER_BROKER_RECORD', 'REGISTER_CONTROLLER_RECORD', 'TOPIC_RECORD',
+                 'PARTITION_RECORD', 'SnapshotFooter'):
+        assert word in read.stdout, read.stdout[-2000:] + read.stderr[-2000:]
     # It follows in one partition and leads another; what it cannot do itself it hands on in Envelope.
     tools('Created topic', 'TopicCommand', '--bootstrap-server', apache.address, '--create', '--topic', 'mixed', '--replica-assignment',
           '1:4:2,4:2:3')
