@@ -274,6 +274,7 @@ static struct log *look_at(struct fetch *fetch, struct fetch_part *part)
         list_push(&fetch->touched, &part->touched);
         part->follower = (struct replica_fetch){0};
     }
+    fetch_sessions_count_look(request->api->fetch_sessions);
     part->restless = false;
     part->fired = false;
     reset_out(part);

@@ -107,6 +107,7 @@ int32_t fetch_replica_id(const struct request *request);
  * for itself; else Kafka's code for the whole request. A request of the same session that is still
  * parked is answered with an error. */
 int16_t fetch_session_enter(struct request *request, struct fetch_set **set);
+void fetch_sessions_count_look(struct fetch_sessions *all);
 int32_t fetch_session_id(const struct fetch_session *session);
 
 #endif

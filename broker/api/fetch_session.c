@@ -36,6 +36,7 @@ struct fetch_sessions {
     struct fetch_session *by_id; /* uthash */
     struct list used;            /* the longest unused first */
     int64_t size;
+    uint64_t looks;
 };
 
 struct fetch_sessions *fetch_sessions_new(struct env *env, int32_t slots)
@@ -77,6 +78,16 @@ void fetch_sessions_free(struct fetch_sessions *all)
 int fetch_sessions_count(const struct fetch_sessions *all)
 {
     return (int)HASH_COUNT(all->by_id);
+}
+
+uint64_t fetch_sessions_looks(const struct fetch_sessions *all)
+{
+    return all->looks;
+}
+
+void fetch_sessions_count_look(struct fetch_sessions *all)
+{
+    all->looks++;
 }
 
 int32_t fetch_session_id(const struct fetch_session *session)

@@ -3,6 +3,8 @@
 #ifndef BROKER_API_FETCH_SESSIONS_H
 #define BROKER_API_FETCH_SESSIONS_H
 
+#include <stdint.h>
+
 #include "broker/env/env.h"
 
 struct fetch_sessions;
@@ -12,5 +14,7 @@ struct fetch_sessions *fetch_sessions_new(struct env *env, int32_t slots);
 /* While the replicas are there still, when all requests are gone. NULL is allowed. */
 void fetch_sessions_free(struct fetch_sessions *all);
 int fetch_sessions_count(const struct fetch_sessions *all);
+/* How often a partition was looked at for any Fetch so far: what fetching costs. */
+uint64_t fetch_sessions_looks(const struct fetch_sessions *all);
 
 #endif
