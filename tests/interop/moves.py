@@ -90,6 +90,16 @@ def moves_round():
     said = tools.until('log.retention.ms=70000000', *configs, '--describe', '--all', '--entity-type', 'brokers', '--entity-name', '2')
     assert 'DYNAMIC_BROKER_CONFIG' not in said, said
     load.end()
+
+    # Features, as far as they go here; a broker that is not coming back.
+    features = ['FeatureCommand', *at]
+    tools('(?i)upgraded|not changed|no updates|metadata.version was', *features, 'upgrade', '--metadata', '4.3-IV0')
+    tools('might lose', *features, 'downgrade', '--metadata', '4.2', code=1)
+    tools('does not have the feature', *features, 'upgrade', '--feature', 'group.version=1', code=1)
+    tools('is not registered', 'ClusterTool', 'unregister', *at, '--id', '9', code=1)
+    servers.broker(4).kill9()
+    tools('Broker 4 is no longer registered', 'ClusterTool', 'unregister', *at, '--id', '4')
+    servers.broker(4).start()
     tools.close()
     for broker in servers.brokers:  # together: one after the other they would miss their quorum
         broker.process.send_signal(signal.SIGTERM)

@@ -109,6 +109,9 @@ void server_configure(struct server *server, const char *voters)
         set_number(server, "offsets.topic.replication.factor", 1);
     }
     set_snapshots(server);
+    if (universe_chance(u, 50)) { /* who decides, and how eagerly, changes with the controller */
+        set_number(server, "leader.imbalance.check.interval.seconds", 1 + universe_below(u, 5));
+    }
     set_number(server, "offsets.topic.num.partitions", OFFSETS_PARTITIONS);
     set_number(server, "group.initial.rebalance.delay.ms", universe_below(u, 500));
     if (broker_settings_check(server->settings, &why) != ERR_NONE) {
