@@ -111,6 +111,15 @@ static void print_line(void *ctx, const char *line)
     puts(line);
 }
 
+static void print_man(const struct broker_settings *settings)
+{
+    struct bytes page = {0};
+    options_man(&page);
+    broker_settings_man(settings, &page);
+    fwrite(page.data, 1, page.size, stdout);
+    bytes_free(&page);
+}
+
 static int with_settings(struct os *os, const struct trace *trace, const struct options *options)
 {
     struct broker_settings *settings = broker_settings_new();
@@ -118,6 +127,8 @@ static int with_settings(struct os *os, const struct trace *trace, const struct 
     int code = BROKER_EXIT_OK;
     if (options->help_settings) {
         broker_settings_help(settings, false, print_line, NULL);
+    } else if (options->help_man) {
+        print_man(settings);
     } else if (load(settings, os, options, &text) != ERR_NONE) {
         code = complain(BROKER_EXIT_USAGE, text.text);
     } else {
@@ -144,7 +155,7 @@ int main(int argc, char **argv)
         puts("barnabasd " BARNABAS_VERSION);
         return BROKER_EXIT_OK;
     }
-    if (options.help && !options.help_settings) {
+    if (options.help && !options.help_settings && !options.help_man) {
         options_help();
         return BROKER_EXIT_OK;
     }

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/man.h"
+
 enum option_id { OPT_CONFIG, OPT_DATA_DIR, OPT_SET, OPT_CHECK, OPT_VERBOSE, OPT_VERSION, OPT_HELP };
 
 static const struct option_row {
@@ -18,8 +20,8 @@ static const struct option_row {
     {"--check-config", NULL, OPT_CHECK, "read and judge the settings, say what is wrong, and exit"},
     {"--verbose", NULL, OPT_VERBOSE, "say more"},
     {"--version", NULL, OPT_VERSION, "print the version and exit"},
-    {"--help", "settings", OPT_HELP,
-     "print this, or with =settings every setting that has an effect, and exit"},
+    {"--help", "settings|man", OPT_HELP,
+     "print this, every setting that has an effect, or the manual page, and exit"},
 };
 
 enum { ROWS = sizeof rows / sizeof rows[0] };
@@ -53,6 +55,11 @@ static enum err apply(const struct option_row *row, const char *value, struct op
     case OPT_HELP:
         out->help = true;
         out->help_settings = value != NULL && strcmp(value, "settings") == 0;
+        out->help_man = value != NULL && strcmp(value, "man") == 0;
+        if (value != NULL && !out->help_settings && !out->help_man) {
+            err_set(text, "--help=%.80s: expected settings or man", value);
+            return ERR_INVALID;
+        }
         break;
     }
     return ERR_NONE;
@@ -98,22 +105,69 @@ enum err options_parse(int argc, char **argv, struct options *out, struct err_te
     return ERR_NONE;
 }
 
+static const struct exit_row {
+    const char *code;
+    const char *means;
+} exits[] = {
+    {"0", "stopped cleanly"},
+    {"1", "failed while running"},
+    {"2", "arguments or settings are wrong"},
+    {"3", "refused to start (port, directory, lock, data of another cluster or node)"},
+};
+
+static const char what[] = "a message broker that speaks the Apache Kafka protocol";
+static const char usage[] = "barnabasd [--config FILE] [--data-dir DIR] [--set KEY=VALUE]...";
+
+static void option_text(const struct option_row *row, char out[60])
+{
+    bool optional = row->id == OPT_HELP;
+    snprintf(out, 60, "%s%s%s%s", row->name,
+             row->argument == NULL ? ""
+             : optional            ? "[="
+                                   : " ",
+             row->argument == NULL ? "" : row->argument, optional ? "]" : "");
+}
+
 void options_help(void)
 {
-    printf("barnabasd: a message broker that speaks the Apache Kafka protocol\n\n"
-           "usage: barnabasd [--config FILE] [--data-dir DIR] [--set KEY=VALUE]...\n\n");
+    char left[60];
+    printf("barnabasd: %s\n\nusage: %s\n\n", what, usage);
     for (int i = 0; i < ROWS; i++) {
-        char left[40];
-        snprintf(left, sizeof left, "%s%s%s", rows[i].name,
-                 rows[i].argument == NULL ? ""
-                 : rows[i].id == OPT_HELP ? "[="
-                                          : " ",
-                 rows[i].argument == NULL ? "" : rows[i].argument);
-        printf("  %s%s%*s%s\n", left, rows[i].id == OPT_HELP ? "]" : "",
-               (int)(26 - strlen(left) - (rows[i].id == OPT_HELP ? 1 : 0)), "", rows[i].help);
+        option_text(&rows[i], left);
+        printf("  %-26s%s\n", left, rows[i].help);
     }
-    printf("\nexit codes: 0 stopped cleanly, 1 failed while running, 2 arguments or settings are "
-           "wrong,\n"
-           "            3 refused to start (port, directory, lock, data of another cluster or "
-           "node)\n");
+    printf("\nexit codes:\n");
+    for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++) {
+        printf("  %s %s\n", exits[i].code, exits[i].means);
+    }
+}
+
+void options_man(struct bytes *to)
+{
+    char left[60];
+    man_begin(to, "barnabasd", 8, BARNABAS_VERSION, what);
+    man_heading(to, "SYNOPSIS");
+    man_command(to, usage);
+    man_heading(to, "DESCRIPTION");
+    man_text(to, "Keeps topics as replicated, partitioned, append-only logs, alone or as one of "
+                 "several, and speaks Kafka's protocol to clients, to other brokers and in its "
+                 "metadata quorum (KRaft). What is acknowledged is on stable storage, unless "
+                 "log.flush.interval.messages says otherwise. Under systemd it says when it is "
+                 "ready. SIGTERM hands leaderships over and stops it; a second one stops it at "
+                 "once.");
+    man_heading(to, "OPTIONS");
+    for (int i = 0; i < ROWS; i++) {
+        option_text(&rows[i], left);
+        man_term(to, left, rows[i].help);
+    }
+    man_heading(to, "EXIT STATUS");
+    for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++) {
+        man_term(to, exits[i].code, exits[i].means);
+    }
+    man_heading(to, "SEE ALSO");
+    man_text(to, "barnabas(1)");
+    man_heading(to, "SETTINGS");
+    man_text(to,
+             "Names and meanings are Apache Kafka's. The file is INI; sections only group. Each "
+             "is shown with its default, its type and what it may be.");
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "common/base/buf.h"
 #include "common/base/err.h"
 
 enum { OPTIONS_SETS_MAX = 64 };
@@ -17,11 +18,14 @@ struct options {
     bool version;
     bool help;
     bool help_settings; /* --help=settings */
+    bool help_man;      /* --help=man */
     bool verbose;
 };
 
 /* ERR_INVALID with words that name the argument. Strings point into argv. */
 enum err options_parse(int argc, char **argv, struct options *out, struct err_text *text);
 void options_help(void);
+/* barnabasd(8) up to its settings. */
+void options_man(struct bytes *to);
 
 #endif

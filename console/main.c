@@ -9,6 +9,19 @@
 #include "console/perform.h"
 #include "console/text.h"
 
+static int help(const struct options *o)
+{
+    struct bytes page = {0};
+    if (!o->man) {
+        options_help(stdout);
+        return 0;
+    }
+    options_man(&page);
+    fwrite(page.data, 1, page.size, stdout);
+    bytes_free(&page);
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
@@ -21,8 +34,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (o.help) {
-        options_help(stdout);
-        return 0;
+        return help(&o);
     }
     if (o.version) {
         printf("barnabas %s\n", BARNABAS_VERSION);

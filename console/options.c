@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/assert.h"
+#include "common/base/man.h"
+#include "console/keys.h"
 #include "console/ui.h"
 
 static const char *take_bootstrap(struct options *o, const char *value)
@@ -79,15 +80,15 @@ static const char *take_version(struct options *o, const char *value)
 
 static const char *take_help(struct options *o, const char *value)
 {
-    (void)value;
     o->help = true;
-    return NULL;
+    o->man = strcmp(value, "man") == 0;
+    return value[0] == '\0' || o->man ? NULL : "nothing, or man";
 }
 
 static const struct option_row {
     const char *name;
     char letter;       /* 0 = none */
-    const char *value; /* what it takes; NULL = nothing */
+    const char *value; /* what it takes; NULL = nothing; "[=man]" = only with an equals sign */
     const char *help;
     /* NULL when the value is good, else what was expected. */
     const char *(*take)(struct options *o, const char *value);
@@ -107,7 +108,7 @@ static const struct option_row {
     {"timeout", 0, "SECONDS", "how long to wait for the cluster (5)", take_timeout},
     {"interval", 0, "SECONDS", "how often the cluster is asked (2)", take_interval},
     {"version", 0, NULL, "print the version and leave", take_version},
-    {"help", 'h', NULL, "print this and leave", take_help},
+    {"help", 'h', "[=man]", "print this, or the manual page, and leave", take_help},
 };
 
 static const struct option_row *row_of(const char *arg, const char **value)
@@ -204,10 +205,11 @@ enum err options_parse(int argc, char **argv, struct options *out, struct err_te
             err_set(text, "--%s takes no value", row->name);
             return ERR_INVALID;
         }
-        if (row->value != NULL && value == NULL) {
+        bool must = row->value != NULL && row->value[0] != '[';
+        if (must && value == NULL) {
             value = i + 1 < argc ? argv[++i] : NULL;
         }
-        if (row->value != NULL && value == NULL) {
+        if (must && value == NULL) {
             err_set(text, "--%s needs a value: %s", row->name, row->value);
             return ERR_INVALID;
         }
@@ -221,38 +223,114 @@ enum err options_parse(int argc, char **argv, struct options *out, struct err_te
     return take_words(out, words, word_count, text);
 }
 
+static const struct form {
+    const char *line;
+    const char *help;
+} forms[] = {
+    {"barnabas [-b HOST:PORT[,...]]", "live; ? shows the keys, q leaves"},
+    {"barnabas --once VIEW [--format json]", "print one snapshot"},
+    {"barnabas --check", "print whether all is well"},
+    {"barnabas COMMAND ...", "change something"},
+};
+
+static const struct status_row {
+    const char *of;
+    const char *means;
+} statuses[] = {
+    {"screens, --once", "0 good, 1 the terminal was lost, 2 wrong arguments or no terminal, 3 no "
+                        "broker answered in time"},
+    {"--check, --wait-healthy",
+     "0 ok, 1 warning, 2 critical, 3 not enough could be learnt to judge"},
+    {"commands", "0 done, or so already, or possible (--dry-run); 1 nothing or only a part was "
+                 "changed; 2 wrong arguments; 3 it is not known"},
+};
+
+static const char what[] = "watch a cluster that speaks Kafka's protocol, and act on it";
+static const char how_commands[] = "Each prints what it changes, reads the cluster once more, and "
+                                   "sends it only if all is still so.";
+
+/* "-b, --bootstrap-server HOST:PORT[,...]" */
+static void option_text(const struct option_row *row, const char *no_letter, char out[80])
+{
+    char letter[8];
+    snprintf(letter, sizeof letter, "-%c, ", row->letter);
+    snprintf(out, 80, "%s--%s%s%s", row->letter == 0 ? no_letter : letter, row->name,
+             row->value == NULL || row->value[0] == '[' ? "" : " ",
+             row->value == NULL ? "" : row->value);
+}
+
+static void print_line(FILE *to, const char *left, const char *right)
+{
+    fprintf(to, "  %-38s %s\n", left, right);
+}
+
 void options_help(FILE *to)
 {
-    fprintf(to, "barnabas: watch a cluster that speaks Kafka's protocol\n\n"
-                "  barnabas [-b HOST:PORT[,...]]       live; ? shows the keys, q leaves\n"
-                "  barnabas --once VIEW [--format json]  print one snapshot\n"
-                "  barnabas --check                    print whether all is well\n"
-                "  barnabas COMMAND ...                change something\n\n"
-                "Options:\n");
+    char left[80];
+    fprintf(to, "barnabas: %s\n\n", what);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        print_line(to, forms[i].line, forms[i].help);
+    }
+    fprintf(to, "\nOptions:\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char left[80];
-        char letter[8] = "    ";
-        if (rows[i].letter != 0) {
-            snprintf(letter, sizeof letter, "-%c, ", rows[i].letter);
-        }
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, rows[i].name,
-                 rows[i].value == NULL ? "" : " ", rows[i].value == NULL ? "" : rows[i].value);
-        fprintf(to, "  %-38s %s\n", left, rows[i].help);
+        option_text(&rows[i], "    ", left);
+        print_line(to, left, rows[i].help);
     }
-    fprintf(
-        to,
-        "\nCommands. Each prints what it changes, reads the cluster once more, and sends it only\n"
-        "if all is still so:\n");
+    fprintf(to, "\nCommands. %s\n", how_commands);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        char left[80];
         snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].words);
-        fprintf(to, "  %-38s %s\n", left, commands[i].help);
+        print_line(to, left, commands[i].help);
     }
-    fprintf(
-        to,
-        "\nExit status: 0 good, 1 the terminal was lost, 2 wrong arguments or no terminal,\n"
-        "3 no broker answered in time. Of --check and --wait-healthy: 0 ok, 1 warning, 2 "
-        "critical,\n"
-        "3 not enough could be learnt to judge. Of commands: 0 done, 1 nothing or only a part was\n"
-        "changed, 3 it is not known.\n");
+    fprintf(to, "\nExit status:\n");
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        fprintf(to, "  %s: %s\n", statuses[i].of, statuses[i].means);
+    }
+}
+
+void options_man(struct bytes *to)
+{
+    char left[80];
+    int keys = 0;
+    const struct key_binding *table = keys_table(&keys);
+    man_begin(to, "barnabas", 1, BARNABAS_VERSION, what);
+    man_heading(to, "SYNOPSIS");
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        man_command(to, forms[i].line);
+    }
+    man_heading(to, "DESCRIPTION");
+    man_text(to, "Shows brokers, topics, partition leaders, the lag of every follower, consumer "
+                 "groups and the metadata quorum of a cluster, Barnabas or Apache Kafka, and lets "
+                 "an operator act on it. Every change is shown before it is made: y alone agrees, "
+                 "and what was said is what is done.");
+    man_heading(to, "OPTIONS");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        option_text(&rows[i], "", left);
+        man_term(to, left, rows[i].help);
+    }
+    man_heading(to, "COMMANDS");
+    man_text(to, how_commands);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].words);
+        man_term(to, left, commands[i].help);
+    }
+    man_heading(to, "KEYS");
+    for (int i = 0; i < keys; i++) {
+        char name[16];
+        left[0] = '\0';
+        for (int k = 0; k < 4 && table[i].keys[k] != 0; k++) {
+            size_t used = strlen(left);
+            snprintf(left + used, sizeof left - used, "%s%s", k == 0 ? "" : ", ",
+                     keys_name(table[i].keys[k], name));
+        }
+        man_term(to, left, table[i].help);
+    }
+    man_heading(to, "EXIT STATUS");
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        man_term(to, statuses[i].of, statuses[i].means);
+    }
+    man_heading(to, "ENVIRONMENT");
+    man_term(to, "NO_COLOR", "when set, no colours are used");
+    man_term(to, "LC_ALL, LC_CTYPE, LANG", "a UTF-8 locale draws lines and marks, another ASCII");
+    man_heading(to, "SEE ALSO");
+    man_text(to, "barnabasd(8)");
 }

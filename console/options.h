@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/base/buf.h"
 #include "common/base/err.h"
 #include "console/view.h"
 
@@ -29,10 +30,13 @@ struct options {
     int64_t interval_ms;
     bool version;
     bool help;
+    bool man; /* of help: as a manual page */
 };
 
 /* ERR_INVALID with a text that names the argument and says what was expected. */
 enum err options_parse(int argc, char **argv, struct options *out, struct err_text *text);
 void options_help(FILE *to);
+/* barnabas(1). */
+void options_man(struct bytes *to);
 
 #endif

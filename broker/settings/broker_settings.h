@@ -16,6 +16,7 @@
 
 #include "broker/settings/endpoints.h"
 #include "common/base/err.h"
+#include "common/base/buf.h"
 #include "common/base/settings.h"
 
 enum broker_role { BROKER_ROLE_BROKER = 1 << 0, BROKER_ROLE_CONTROLLER = 1 << 1 };
@@ -132,6 +133,8 @@ bool topic_config_find(const struct broker_settings *bs, const char *name,
  * Lines come without newline, up to 100 columns. */
 void broker_settings_help(const struct broker_settings *bs, bool all,
                           void (*line)(void *ctx, const char *line), void *ctx);
+/* The same, without those that have no effect, as part of a manual page (common/base/man.h). */
+void broker_settings_man(const struct broker_settings *bs, struct bytes *to);
 
 /* ---- topics --------------------------------------------------------------------------------- */
 

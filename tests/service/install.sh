@@ -13,6 +13,16 @@ ROOT=$WORK/root/usr
 "$ROOT/bin/barnabasd" --version | grep -q '^barnabasd [0-9]' || fail 'barnabasd does not run'
 "$ROOT/bin/barnabas" --version | grep -q '^barnabas [0-9]' || fail 'barnabas does not run'
 "$ROOT/bin/barnabasd" --config "$ROOT/share/doc/barnabas/broker.ini" --check-config >/dev/null || fail 'the example of settings is not good'
+for page in man1/barnabas.1 man8/barnabasd.8; do
+    grep -q '^\.SH OPTIONS' "$ROOT/share/man/$page" || fail "no manual page $page"
+    if command -v groff >/dev/null; then
+        groff -man -Tutf8 -ww "$ROOT/share/man/$page" 2>"$WORK/groff.log" >/dev/null
+        [ ! -s "$WORK/groff.log" ] || { cat "$WORK/groff.log"; fail "$page is not good roff"; }
+    fi
+done
+"$ROOT/bin/barnabasd" --help=settings | grep -o '^[a-z][a-z.]* = ' | while read -r name _; do
+    grep -q "^\.B $name = " "$ROOT/share/man/man8/barnabasd.8" || fail "barnabasd.8 does not know $name"
+done || exit 1
 [ -f "$ROOT/lib/sysusers.d/barnabas.conf" ] || fail 'no sysusers.d file'
 
 UNIT=$ROOT/lib/systemd/system/barnabasd@.service
