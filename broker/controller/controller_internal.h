@@ -4,8 +4,8 @@
  * bootstrap.c, brokers.c (registration), heartbeat.c (sessions, fencing), change.c (one partition's
  * leader and ISR), leaders.c (those of a broker that comes or goes), alter_partition.c,
  * assign_directories.c, elect_leaders.c, reassign.c and reassignments.c (other replicas for a
- * partition), balance.c, features.c, placement.c, topics.c, delete_topics.c, partitions.c, names.c, configs.c,
- * producer_ids.c. */
+ * partition), balance.c, features.c, placement.c, topics.c, delete_topics.c, partitions.c, names.c,
+ * configs.c, producer_ids.c. */
 #ifndef BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 #define BROKER_CONTROLLER_CONTROLLER_INTERNAL_H
 
