@@ -134,9 +134,10 @@ static void test_a_verdict_has_its_reasons(void **state)
     draft->brokers[0].alive = true;
     assert_int_equal(model_reasons(draft, r), 0);
     assert_int_equal(model_judge(draft), MODEL_VERDICT_OK);
-    struct model_voter *voter = NULL;
-    for (int i = 0; i < draft->quorum.node_count; i++) {
-        voter = draft->quorum.nodes[i].node == 2 ? &draft->quorum.nodes[i] : voter;
+    struct model_voter *voter = draft->quorum.nodes;
+    for (int i = 0; voter->node != 2; i++) {
+        assert_true(i + 1 < draft->quorum.node_count);
+        voter = &draft->quorum.nodes[i + 1];
     }
     voter->last_fetch_ms = FIXTURE_NOW_MS - 10001;
     assert_int_equal(model_reasons(draft, r), 1);
