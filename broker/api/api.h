@@ -54,6 +54,7 @@ struct api_context {
     bool auto_create_topics; /* auto.create.topics.enable */
     int32_t fetch_max_bytes; /* fetch.max.bytes */
     struct fetch_sessions *fetch_sessions;
+    bool rack_aware; /* replica.selector.class is RackAwareReplicaSelector */
     /* The committed image; replaced by the node between turns, never held over one. */
     const struct image *image;
     struct replicas *replicas;

@@ -1,6 +1,52 @@
-/* What a consumer may see of a partition: below the high watermark, of the leader, and only as the
- * continuation of what it read before (KIP-320). */
+/* What a consumer may see of a partition: below the high watermark, and only as the continuation of
+ * what it read before (KIP-320).
+ *
+ * Since version 11 it may ask any replica, which shows what it has below its own high watermark;
+ * and a leader that is told to (replica.selector.class) sends it to a replica in its own rack
+ * (KIP-392): if the leader is not there itself, the in-sync one that has most, the latest to have
+ * caught up, the one of the highest number (Kafka: RackAwareReplicaSelector). An answer that sends
+ * it there has no records. */
 #include "broker/api/fetch.h"
+
+enum { ANY_REPLICA_VERSION = 11 };
+
+static bool in_rack(const struct request *request, int32_t broker_id)
+{
+    const struct fetch_request *body = request->body;
+    const struct image_broker *broker = image_broker(request->api->image, broker_id);
+    return broker != NULL && broker->rack != NULL && wire_str_is(body->rack_id, broker->rack) &&
+           api_endpoint(request, broker_id) != NULL;
+}
+
+static bool better(const struct replica_reader *a, const struct replica_reader *b)
+{
+    if (a->end != b->end) {
+        return a->end > b->end;
+    }
+    return a->caught_up_ms != b->caught_up_ms ? a->caught_up_ms > b->caught_up_ms
+                                              : a->broker_id > b->broker_id;
+}
+
+/* -1: to be served here. */
+static int32_t preferred_replica(const struct fetch_part *part, const struct replica *replica)
+{
+    struct request *request = fetch_part_request(part);
+    const struct fetch_request *body = request->body;
+    if (!request->api->rack_aware || body->rack_id.size <= 0 ||
+        in_rack(request, request->api->broker_id)) {
+        return -1;
+    }
+    const struct replica_reader *best = NULL;
+    struct replica_reader *readers =
+        arena_array(&request->arena, (size_t)replica_count(replica), sizeof *readers);
+    int32_t count = replica_readers(replica, part->asked.fetch_offset, readers);
+    for (int32_t i = 0; i < count; i++) {
+        if (in_rack(request, readers[i].broker_id) && (best == NULL || better(&readers[i], best))) {
+            best = &readers[i];
+        }
+    }
+    return best != NULL ? best->broker_id : -1;
+}
 
 /* What the consumer last read must be a prefix of what is here. */
 static bool diverges(struct fetch_part *part, const struct log *log)
@@ -27,7 +73,8 @@ static bool diverges(struct fetch_part *part, const struct log *log)
 
 bool fetch_look_consumer(struct fetch_part *part, struct replica *replica)
 {
-    int16_t error = replica_check(replica, part->asked.current_leader_epoch, true);
+    bool any_replica = fetch_part_request(part)->header.api_version >= ANY_REPLICA_VERSION;
+    int16_t error = replica_check(replica, part->asked.current_leader_epoch, !any_replica);
     if (error != KAFKA_NONE) {
         fetch_error(part, error);
         return false;
@@ -38,6 +85,12 @@ bool fetch_look_consumer(struct fetch_part *part, struct replica *replica)
     part->out.last_stable_offset = part->out.high_watermark;
     part->out.log_start_offset = log_start(log);
     part->limit_offset = part->out.high_watermark;
+    part->out.preferred_read_replica = any_replica ? preferred_replica(part, replica) : -1;
+    if (part->out.preferred_read_replica >= 0) {
+        part->restless = true;
+        fetch_tell_now(part);
+        return false;
+    }
     if (diverges(part, log)) {
         return false;
     }

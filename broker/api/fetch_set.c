@@ -94,7 +94,9 @@ static void name_part(struct fetch_part *part, const struct fetch_request_partit
         part->told_log_start = -1;
     }
     part->asked = *asked;
-    part->known_high_watermark = asked->high_watermark;
+    bool says = asked->high_watermark != INT64_MAX;
+    part->known_high_watermark =
+        says || part->told_high_watermark < 0 ? asked->high_watermark : part->told_high_watermark;
     if (list_empty(&part->due)) {
         list_push(&part->set->due, &part->due);
     }

@@ -278,6 +278,8 @@ static void fill_api(struct broker *broker)
         .ctx = broker,
     };
     list_init(&broker->api.orphans);
+    const char *selector = settings_string(values, "replica.selector.class");
+    broker->api.rack_aware = selector != NULL && strstr(selector, ".RackAware") != NULL;
     broker->api.fetch_sessions = fetch_sessions_new(
         broker->env, settings_int(values, "max.incremental.fetch.session.cache.slots"));
 }

@@ -154,16 +154,41 @@ struct follower *followers_find(const struct replica *replica, int32_t id)
     return NULL;
 }
 
+static int64_t caught_up_at(const struct follower *follower)
+{
+    const struct replica_pulse *pulse = follower->pulse;
+    return pulse != NULL ? later(follower->last_caught_up_ms, pulse->last_fetch_ms)
+                         : follower->last_caught_up_ms;
+}
+
 bool follower_caught_up(const struct replica *replica, const struct follower *follower)
 {
     ASSERT(replica->leading);
-    int64_t caught_up_ms = follower->last_caught_up_ms;
-    if (follower->pulse != NULL) {
-        caught_up_ms = later(caught_up_ms, follower->pulse->last_fetch_ms);
-    }
-    int64_t lag_ms = env_now_ms(replica->all->env) - caught_up_ms;
+    int64_t lag_ms = env_now_ms(replica->all->env) - caught_up_at(follower);
     return follower->end == log_end(replica->log) ||
            lag_ms <= replica->all->config.replication.lag_time_max_ms;
+}
+
+int32_t replica_count(const struct replica *replica)
+{
+    return replica->replica_count;
+}
+
+int32_t replica_readers(const struct replica *replica, int64_t offset,
+                        struct replica_reader *readers)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; replica->leading && i < replica->followers.count; i++) {
+        const struct follower *follower = &replica->followers.items[i];
+        if (isr_has(replica, follower->id) && follower->end >= offset &&
+            follower->log_start <= offset) {
+            readers[count++] = (struct replica_reader){.broker_id = follower->id,
+                                                       .end = follower->end,
+                                                       .caught_up_ms = caught_up_at(follower)};
+        }
+    }
+    ASSERT(count <= replica->replica_count);
+    return count;
 }
 
 int64_t followers_common_end(const struct replica *replica)

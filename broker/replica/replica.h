@@ -175,11 +175,28 @@ struct replica_fetch {
  * these it waits. */
 bool replica_follower_fetch(struct replica *replica, struct replica_fetch *fetch);
 
+/* ---- the nearest replica (KIP-392) -------------------------------------------------------------
+ */
+
+/* A follower whom a leader may send a consumer to: in sync, with records from `offset` on as far as
+ * its last fetches told. */
+struct replica_reader {
+    int32_t broker_id;
+    int64_t end;
+    int64_t caught_up_ms; /* when it last was, as env_now_ms has it */
+};
+
+/* The room for as many as the partition has replicas is the caller's; returns how many. None where
+ * this broker does not lead. */
+int32_t replica_readers(const struct replica *replica, int64_t offset,
+                        struct replica_reader *readers);
+int32_t replica_count(const struct replica *replica);
+
 /* ---- watching ---------------------------------------------------------------------------------
  */
 
 /* Fires once when anything a reader could care about moved: high watermark, log end, start, epoch,
- * role. */
+ * role, low watermark. */
 struct replica_watch {
     struct list node;
     void (*fire)(struct replica_watch *watch);

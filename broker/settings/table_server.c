@@ -43,7 +43,7 @@ const struct setting_def table_server[] = {
            "Most connections from one address; further ones are closed."),
     TEXT("max.connections.per.ip.overrides", STRING, "", NONE, CLUSTER,
          "Exceptions to max.connections.per.ip, HOST:COUNT."),
-    NUMBER("max.incremental.fetch.session.cache.slots", INT, "1000", 0, INT32_MAX, "", NONE, 0,
+    NUMBER("max.incremental.fetch.session.cache.slots", INT, "1000", 0, INT32_MAX, "", LIVE, 0,
            "Most fetch sessions of the broker."),
     NUMBER("max.request.partition.size.limit", INT, "2000", 1, INT32_MAX, "", LIVE, 0,
            "Most partitions listed in the answer to one request."),

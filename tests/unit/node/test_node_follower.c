@@ -2,13 +2,18 @@
  * its own requests, and holds a copy of "r"-0 that broker 1 leads. */
 #include "common/base/mem.h"
 #include "broker/controller/controller.h"
+#include "broker/node/node_internal.h"
 #include "tests/unit/node/desk.h"
 
 enum { WAIT_MS = 20000 };
 
 static const char *const two_listeners[] = {
     "listeners=PLAINTEXT://10.0.0.1:9092,CONTROLLER://10.0.0.1:9093",
-    "controller.listener.names=CONTROLLER", "broker.session.timeout.ms=600000", NULL};
+    "controller.listener.names=CONTROLLER",
+    "broker.session.timeout.ms=600000",
+    "broker.rack=a",
+    "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector",
+    NULL};
 
 struct pair {
     struct desk *desk;
@@ -34,6 +39,7 @@ static int64_t register_second(struct pair *p, struct line *controller)
     listener->name = wire_str("PLAINTEXT");
     listener->host = wire_str("10.0.0.2");
     listener->port = 9092;
+    r->rack = wire_str("b");
     r->listeners.items = listener;
     r->listeners.count = 1;
     r->features.items = arena_array(&p->arena, count, sizeof *r->features.items);
@@ -365,6 +371,91 @@ static void test_leader_instead(void **state)
     pair_free(p);
 }
 
+/* A consumer is sent to the replica in its rack, if that has what it asks for (KIP-392). */
+static void test_nearest_replica(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rack;
+        int16_t version;
+        int64_t offset;
+        int32_t sent_to;
+    } rows[] = {{"b", 13, 0, 2},  {"b", 13, 1, 2}, {"b", 13, 2, -1}, {"a", 13, 0, -1},
+                {"c", 13, 0, -1}, {"", 13, 0, -1}, {"b", 11, 0, 2},  {"b", 10, 0, -1}};
+    struct pair *p = pair_new(7);
+    produce(p);
+    ask(p, fetch_as(p, 2, p->epoch, 0), 15);
+    struct fetch_request *r = fetch_as(p, 2, p->epoch, 1);
+    r->max_wait_ms = 0;
+    ask(p, r, 15);
+    produce(p); /* which the follower does not have */
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        r = fetch_as(p, -1, -1, rows[i].offset);
+        r->topics.items[0].topic = wire_str("r");
+        r->rack_id = wire_str(rows[i].rack);
+        r->max_wait_ms = rows[i].sent_to >= 0 ? WAIT_MS : 0;
+        int64_t start_us = sim_now_us(p->desk->sim);
+        const struct fetch_response *out =
+            line_ask(p->consumer, WIRE_FETCH, rows[i].version, r, &p->arena);
+        const struct fetch_response_partition *part = &out->responses.items[0].partitions.items[0];
+        assert_true(sim_now_us(p->desk->sim) - start_us < 1000000);
+        assert_int_equal(part->error_code, KAFKA_NONE);
+        assert_int_equal(part->preferred_read_replica, rows[i].sent_to);
+        assert_int_equal(part->records.size > 0, rows[i].sent_to < 0 && rows[i].offset == 0);
+        assert_int_equal(part->high_watermark, 1);
+    }
+    pair_free(p);
+}
+
+/* A round of a follower's session tells of a partition when its mark or start has moved, at once,
+ * and takes the follower's silence for being where it was. */
+static void test_session_of_a_follower(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(8);
+    struct fetch_request *r = fetch_as(p, 2, p->epoch, 0);
+    r->max_wait_ms = 0;
+    r->session_epoch = 0;
+    const struct fetch_response *out = line_ask(p->follower, WIRE_FETCH, 17, r, &p->arena);
+    r->session_id = out->session_id;
+    assert_true(r->session_id != 0);
+    produce(p);
+    struct fetch_request_partition *part = r->topics.items[0].partitions.items;
+    /* The record, twice: the follower has not said that it has it. */
+    r->topics.count = 0;
+    for (r->session_epoch = 1; r->session_epoch < 3; r->session_epoch++) {
+        out = line_ask(p->follower, WIRE_FETCH, 17, r, &p->arena);
+        assert_true(out->responses.items[0].partitions.items[0].records.size > 100);
+        assert_int_equal(out->responses.items[0].partitions.items[0].high_watermark, 0);
+    }
+    assert_false(acknowledged(p));
+    /* It has it: the mark moves, which it hears at once though version 17 names no mark. */
+    r->topics.count = 1;
+    part->fetch_offset = 1;
+    r->max_wait_ms = WAIT_MS;
+    int64_t start_us = sim_now_us(p->desk->sim);
+    out = line_ask(p->follower, WIRE_FETCH, 17, r, &p->arena);
+    assert_true(sim_now_us(p->desk->sim) - start_us < 1000000);
+    assert_int_equal(out->responses.items[0].partitions.items[0].high_watermark, 1);
+    desk_run(p->desk, 10);
+    assert_true(acknowledged(p));
+    /* Silent rounds, longer than replica.lag.time.max.ms allows: it is in sync when they end. */
+    r->topics.count = 0;
+    r->max_wait_ms = 500;
+    for (int i = 0; i < 100; i++) {
+        r->session_epoch++;
+        out = line_ask(p->follower, WIRE_FETCH, 17, r, &p->arena);
+        assert_int_equal(out->responses.count, 0);
+    }
+    produce(p);
+    desk_run(p->desk, 20000); /* over a look for those that lag, which is every 15 s */
+    const struct replica *replica = replicas_find(p->desk->broker->replicas, &p->topic_id, 0);
+    assert_int_equal(replica_isr_count(replica), 2);
+    desk_run(p->desk, 40000); /* but not for ever */
+    assert_int_equal(replica_isr_count(replica), 1);
+    pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +465,8 @@ int main(void)
         cmocka_unit_test(test_parked_over_an_end),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_leader_instead),
+        cmocka_unit_test(test_nearest_replica),
+        cmocka_unit_test(test_session_of_a_follower),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
