@@ -145,19 +145,10 @@ static struct action answered(struct stand s, const char *words, struct action_a
 static void test_words(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",
-                                      "2,",
-                                      ",2",
-                                      "2,2",
-                                      "a",
-                                      "2 3",
-                                      "2,x",
-                                      "-1",
-                                      "2;3",
-                                      "99999999999",
-                                      "cancel 1",
-                                      "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,"
-                                      "23,24,25,26,27,28,29,30,31,32,33"};
+    static const char too_many[] = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,"
+                                   "25,26,27,28,29,30,31,32,33";
+    static const char *const bad[] = {"",    "2,", ",2",  "2,2",         "a",        "2 3",
+                                      "2,x", "-1", "2;3", "99999999999", "cancel 1", too_many};
     struct action_wish w;
     struct err_text why;
     assert_int_equal(action_wish_move(&w, "orders", 1, "4,0,2147483647", &why), ERR_NONE);
