@@ -106,6 +106,7 @@ class Network:
     def close(self):
         self.switch.stdin.close()
         self.switch.wait()
+        self.switch.stdout.close()
         for name in ['switch'] + ['n%d' % place for place in range(1, self.count)]:
             ip('netns', 'delete', name)
 

@@ -31,6 +31,8 @@ SHORT = ('broker.session.timeout.ms=1500', 'broker.heartbeat.interval.ms=300', '
 FAULT_S = 20 if ROUNDS else 2.5
 # From the end of a fault to three replicas in sync everywhere; the long form's is two sessions and a back-off.
 HEAL_S = 40 if ROUNDS else 15
+# Of the controllers, in one fault and its end: who is cut off must not make epochs rise (KIP-996).
+MOST_ELECTIONS = 4
 
 
 class Client:
@@ -108,6 +110,9 @@ class Namespaces(unittest.TestCase):
         except AssertionError as error:
             raise AssertionError('\n'.join([str(error)] + ['writer %s: %s\n%s' % (name, writer.lines()[-3:], writer.said())
                                                             for name, writer in self.writers.items()]))
+
+    def epoch(self):
+        return self.servers.until('the quorum', lambda: self.servers.console('quorum'))['leader_epoch']
 
     # ---- faults: each says what it did, lasts, and is undone ----
 
@@ -204,13 +209,22 @@ class Namespaces(unittest.TestCase):
     def stop_both(self):
         return self.stop(self.leader_and_controller(), 'leader and controller')
 
+    def stop_all(self):
+        return self.stop(self.servers.brokers, 'all')
+
+    def clients_cut_off(self):
+        leader = self.leader()
+        self.network.cut_off(leader.node_id, [namespaces.CLIENTS])
+        return 'clients cut off from leader %d' % leader.node_id, self.network.heal
+
     # Where the rest is a majority that clients reach, they get on meanwhile.
     GO_ON = (cut_leader, cut_controller_from_all, lossy, slow, kill_leader, kill_controller, stop_leader, stop_controller)
-    ALL = GO_ON + (controller_unheard, controller_deaf, leader_deaf, ring, kill_both, kill_all, stop_both)
+    ALL = GO_ON + (controller_unheard, controller_deaf, leader_deaf, ring, kill_both, kill_all, stop_both, stop_all, clients_cut_off)
     SHORT = (cut_leader, controller_deaf, lossy, kill_all)
 
     def strike(self, fault):
         before = sum(self.acked().values())
+        epoch = self.epoch()
         words, undo = fault(self)
         lasts = 0.3 if fault is Namespaces.kill_all else FAULT_S
         time.sleep(lasts)
@@ -220,8 +234,10 @@ class Namespaces(unittest.TestCase):
         self.servers.wait_in_sync('h', PARTITIONS, seconds=HEAL_S)
         in_sync = time.monotonic() - started
         self.wait_more('every writer writes after: ' + words)
-        print('%s, %.1f s: %d acknowledged meanwhile, all in sync %.1f s and acknowledged %.1f s after' %
-              (words, lasts, meanwhile, in_sync, time.monotonic() - started), flush=True)
+        elections = self.epoch() - epoch
+        print('%s, %.1f s: %d acknowledged meanwhile, all in sync %.1f s and acknowledged %.1f s after, %d elections' %
+              (words, lasts, meanwhile, in_sync, time.monotonic() - started, elections), flush=True)
+        self.assertLessEqual(elections, MOST_ELECTIONS, words + '\n' + self.servers.logs())
         if ROUNDS and fault in self.GO_ON:
             self.assertGreater(meanwhile, 100, words + '\n' + self.servers.logs())
 
