@@ -97,6 +97,7 @@ void broker_free(struct broker *broker)
     env_post_cancel(broker->env, &broker->step);
     image_free(broker->image);
     image_free(broker->loading);
+    node_bootstrap_free(broker);
     mem_free(broker);
 }
 

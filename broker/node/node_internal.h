@@ -10,7 +10,7 @@
 #include "broker/node/broker.h"
 #include "broker/quorum/quorum.h"
 
-enum { NODE_DIRS_MAX = 64, NODE_LISTENERS_MAX = 8, NODE_HOST_MAX = 256 };
+enum { NODE_DIRS_MAX = 64, NODE_LISTENERS_MAX = 8, NODE_HOST_MAX = 256, NODE_FEATURES_MAX = 16 };
 
 struct node_listener {
     struct broker *broker;
@@ -120,6 +120,9 @@ struct broker {
     struct list conns;
     bool serving;
 
+    struct node_bootstrap *bootstrap; /* while bootstrap.checkpoint is read */
+    struct controller_feature features[NODE_FEATURES_MAX];
+    size_t feature_count;
     struct quorum *quorum;
     struct node_peers *peers; /* its way to the other voters */
     struct controller *controller;
@@ -174,6 +177,14 @@ const struct quorum_events *node_quorum_events(void);
 struct controller_writer node_controller_writer(struct broker *broker);
 /* The image is current: everything in it goes to the rooms, from here on every change does. */
 void node_publish_all(struct broker *broker);
+
+/* bootstrap.c: what a new cluster begins with, into broker->features; unless that fails `then` is
+ * run. */
+void node_bootstrap_read(struct broker *broker, const struct log_dir *dir,
+                         void (*then)(struct broker *broker));
+/* True when the file is being read: `after` is run when that is done. */
+bool node_bootstrap_wait(struct broker *broker, void (*after)(struct broker *broker));
+void node_bootstrap_free(struct broker *broker); /* memory only */
 
 /* snapshot.c: the image into a metadata snapshot and out of it */
 void node_take_snapshot(void *ctx, const struct quorum_snapshot_part *part);

@@ -202,14 +202,29 @@ static bool listen_all(struct broker *broker)
     return true;
 }
 
+static void listen_and_open(struct broker *broker)
+{
+    if (listen_all(broker)) {
+        open_quorum(broker);
+    }
+}
+
+static struct log_dir *metadata_dir(struct broker *broker)
+{
+    for (int i = 0; i < broker->dir_count; i++) {
+        if (strcmp(log_dir_path(broker->dirs[i]), broker->settings->metadata_log_dir) == 0) {
+            return broker->dirs[i];
+        }
+    }
+    return broker->dirs[0];
+}
+
 static void dirs_formatted(struct broker *broker)
 {
     for (int i = 0; i < broker->dir_count; i++) {
         broker->found[i].formatted = true;
     }
-    if (listen_all(broker)) {
-        open_quorum(broker);
-    }
+    node_bootstrap_read(broker, metadata_dir(broker), listen_and_open);
 }
 
 /* ---- rooms ---- */
@@ -328,16 +343,6 @@ static struct quorum_config quorum_config_of(struct broker *broker)
     return config;
 }
 
-static struct log_dir *metadata_dir(struct broker *broker)
-{
-    for (int i = 0; i < broker->dir_count; i++) {
-        if (strcmp(log_dir_path(broker->dirs[i]), broker->settings->metadata_log_dir) == 0) {
-            return broker->dirs[i];
-        }
-    }
-    return broker->dirs[0];
-}
-
 static void open_quorum(struct broker *broker)
 {
     struct replicas_config replicas = {.broker_id = broker->node_id,
@@ -349,6 +354,8 @@ static void open_quorum(struct broker *broker)
                                        .replication = node_replication_settings(broker)};
     struct groups_config groups = node_groups_config(broker);
     struct controller_config controller = node_controller_config(broker);
+    controller.features = broker->features;
+    controller.feature_count = broker->feature_count;
     struct controller_writer writer = node_controller_writer(broker);
     struct quorum_config quorum = quorum_config_of(broker);
     broker->replica_links = node_replica_links_new(broker);

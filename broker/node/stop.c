@@ -64,7 +64,9 @@ static void on_quorum_closed(void *ctx)
 static void close_quorum(struct broker *broker)
 {
     if (broker->quorum == NULL) {
-        close_dirs(broker);
+        if (!node_bootstrap_wait(broker, close_dirs)) {
+            close_dirs(broker);
+        }
         return;
     }
     quorum_close(broker->quorum, on_quorum_closed, broker);
