@@ -137,9 +137,10 @@ enum err env_fs_unlink(struct env_fs *fs, const char *path, struct err_text *tex
 enum err env_fs_mkdir(struct env_fs *fs, const char *path, struct err_text *text); /* mode 0700 */
 enum err env_fs_rmdir(struct env_fs *fs, const char *path, struct err_text *text);
 enum err env_fs_sync_dir(struct env_fs *fs, const char *path, struct err_text *text);
-/* All that was written and named so far on the file system that holds `path`, whoever wrote it: for
- * many small files at once. It may have to wait for much that is not ours. */
-enum err env_fs_sync_all(struct env_fs *fs, const char *path, struct err_text *text);
+/* All that was written and named so far on the file system that holds `file`, whoever wrote it: for
+ * many small files at once. It may have to wait for much that is not ours. Tells of every write
+ * that failed since `file` was opened, so that should be before the first of them. */
+enum err env_fs_sync_all(struct env_fs *fs, struct env_file *file, struct err_text *text);
 /* Calls `each` for every entry but . and .. in byte order of names. */
 enum err env_fs_list(struct env_fs *fs, const char *path,
                      void (*each)(void *ctx, const char *name, bool is_dir), void *ctx,
@@ -295,7 +296,7 @@ struct env_fs_ops {
     enum err (*mkdir)(struct env_fs *fs, const char *path, struct err_text *text);
     enum err (*rmdir)(struct env_fs *fs, const char *path, struct err_text *text);
     enum err (*sync_dir)(struct env_fs *fs, const char *path, struct err_text *text);
-    enum err (*sync_all)(struct env_fs *fs, const char *path, struct err_text *text);
+    enum err (*sync_all)(struct env_fs *fs, struct env_file *file, struct err_text *text);
     enum err (*list)(struct env_fs *fs, const char *path,
                      void (*each)(void *ctx, const char *name, bool is_dir), void *ctx,
                      struct err_text *text);

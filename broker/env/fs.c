@@ -69,9 +69,9 @@ enum err env_fs_sync_dir(struct env_fs *fs, const char *path, struct err_text *t
     return fs->ops->sync_dir(fs, path, text);
 }
 
-enum err env_fs_sync_all(struct env_fs *fs, const char *path, struct err_text *text)
+enum err env_fs_sync_all(struct env_fs *fs, struct env_file *file, struct err_text *text)
 {
-    return fs->ops->sync_all(fs, path, text);
+    return fs->ops->sync_all(fs, file, text);
 }
 
 enum err env_fs_list(struct env_fs *fs, const char *path,

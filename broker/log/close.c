@@ -113,7 +113,7 @@ static void shut(struct log *log)
 
 bool log_idle(const struct log *log)
 {
-    return list_empty(&log->tasks) && !log->committing && !log->making;
+    return list_empty(&log->tasks) && !log->committing && !log->making && !log->epochs_saving;
 }
 
 static void closed(struct log *log)

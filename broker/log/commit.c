@@ -5,7 +5,8 @@
  * Happy path: a write ends, the log joins the waiting list, the committer's round takes the whole
  * list in one job: for each log its written end is noted *before* the job begins, each file written
  * since its last sync is synced, the directory too when a file in it is new; then durable = the
- * noted end.
+ * noted end. When the files of many are new, one call syncs the file system: it stands for two
+ * syncs a log.
  *
  * Failure modes. A sync that fails says nothing about what is on disk and cannot be tried again:
  * the directory goes offline. A cut while the round runs makes the noted end meaningless
@@ -30,7 +31,7 @@ struct commit_task {
     struct commit_item *items;
     size_t item_count;
     size_t item_capacity;
-    size_t failed_at;
+    struct env_file *all; /* NULL: file by file */
 };
 
 static void commit_release(struct task *task)
@@ -44,11 +45,16 @@ static void commit_release(struct task *task)
         mem_free(t->items[i].dir_path);
     }
     mem_free(t->items);
+    env_file_unref(t->all);
 }
 
 static void commit_run(struct task *task, struct env_fs *fs)
 {
     struct commit_task *t = CONTAINER_OF(task, struct commit_task, task);
+    if (t->all != NULL) {
+        task->error = sync_all(fs, t->all, &task->text);
+        return;
+    }
     for (size_t i = 0; task->error == ERR_NONE && i < t->item_count; i++) {
         struct commit_item *item = &t->items[i];
         for (size_t k = 0; task->error == ERR_NONE && k < item->file_count; k++) {
@@ -142,13 +148,18 @@ static void commit_round(struct env_post *post)
     }
     struct commit_task *task = task_new(sizeof *task, c->dir, NULL);
     task->committer = c;
+    int new_names = 0;
     LIST_FOREACH(node, &c->waiting) {
         struct log *log = CONTAINER_OF(node, struct log, commit_node);
         list_remove(node);
         struct commit_item item = {0};
         collect(&item, log);
+        new_names += item.dir_path != NULL;
         log->committing = true;
         *MEM_PUSH(task->items, task->item_count, task->item_capacity) = item;
+    }
+    if (new_names >= TOGETHER_MIN) {
+        task->all = env_file_ref(c->dir->lock);
     }
     c->running = true;
     task->task.run = commit_run;

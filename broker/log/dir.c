@@ -71,6 +71,7 @@ struct log_dir *log_dir_open(struct env *env, const char *path,
     env_post_init(&dir->closed_post, close_step);
     dir_init_checkpoints(dir);
     make_init(dir);
+    save_epochs_init(dir);
     dir->cleaner = log_cleaner_default();
     dir->lane = env_lane_open(env, ENV_WORKER_COMMIT);
     dir->bulk_lane = env_lane_open(env, ENV_WORKER_BULK);
@@ -325,6 +326,7 @@ void log_dir_free(struct log_dir *dir)
     dir_drop_deletions(dir);
     tasks_drop(&dir->tasks);
     make_fini(dir);
+    save_epochs_fini(dir);
     for (int i = 0; i < ENV_WORKERS; i++) {
         committer_fini(&dir->committers[i]);
     }

@@ -192,6 +192,7 @@ struct log *log_open(struct log_dir *dir, const char *topic, int32_t partition,
     list_init(&log->deferred);
     list_init(&log->commit_node);
     list_init(&log->make_node);
+    list_init(&log->epochs_node);
     env_post_init(&log->news_post, news);
     env_post_init(&log->settle_post, settle);
     log->lane = env_lane_open(dir->env, append);
@@ -236,6 +237,7 @@ void log_drop_memory(struct log *log)
     }
     commit_forget(log);
     make_forget(log);
+    list_remove(&log->epochs_node);
     clean_drop(log);
     tasks_drop(&log->tasks);
     queue_drop(log, -1);

@@ -134,6 +134,9 @@ enum err file_put(struct env_fs *fs, const char *path, const void *data, size_t 
 /* Syncs a .log file. A sync that finds no room has lost what was written: ERR_IO, never
  * ERR_NO_SPACE, which stands for "not done, to be tried again". */
 enum err segment_sync(struct env_fs *fs, struct env_file *file, struct err_text *text);
+/* The whole file system, by the same rule. `file` is the directory's lock: it was opened before
+ * anything was written. */
+enum err sync_all(struct env_fs *fs, struct env_file *file, struct err_text *text);
 /* As env_fs_unlink, but a file that is not there is no error. */
 enum err file_remove(struct env_fs *fs, const char *path, struct err_text *text);
 
@@ -248,6 +251,7 @@ struct log {
     bool made;   /* its directory is there */
     bool making; /* a job is making it */
     struct list make_node;
+    struct list epochs_node;
 
     struct list commit_node; /* in the committer's waiting logs */
     bool committing;
@@ -294,10 +298,14 @@ void queue_undefer(struct log *log);
 
 /* roll.c */
 void roll_submit(struct log *log, struct segment *segment);
+
+/* save_epochs.c */
 /* Writes the epoch cache when it changed and holds something the log shows already. */
 void epochs_save(struct log *log);
 /* Whether an epoch that began below `offset` is not in the file yet. */
 bool epochs_wait(const struct log *log, int64_t offset);
+void save_epochs_init(struct log_dir *dir);
+void save_epochs_fini(struct log_dir *dir);
 
 /* cut.c */
 /* Submits the wanted cut when nothing stands in its way. True while one is wanted or under way. */
@@ -454,6 +462,10 @@ struct log_dir {
     struct env_lane *make_lane;
     struct env_post make_post;
     bool making;
+    struct list epochs_waiting; /* log.epochs_node */
+    struct env_lane *epochs_lane;
+    struct env_post epochs_post;
+    bool saving_epochs;
     struct list deletions; /* directories waiting for file.delete.delay.ms */
     struct log_cleaner cleaner;
     struct env_timer cleaner_timer;

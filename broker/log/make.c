@@ -24,6 +24,7 @@ struct make_item {
 struct make_task {
     struct task task;
     char *dir_path;
+    struct env_file *lock;
     struct make_item *items;
     size_t item_count;
     size_t item_capacity;
@@ -37,6 +38,7 @@ static void make_release(struct task *task)
     }
     mem_free(t->items);
     mem_free(t->dir_path);
+    env_file_unref(t->lock);
 }
 
 static void on_name(void *ctx, const char *name, bool is_dir)
@@ -78,7 +80,7 @@ static void make_run(struct task *task, struct env_fs *fs)
         e = make_one(&t->items[i], fs, !together, &task->text);
     }
     if (e == ERR_NONE) {
-        e = together ? env_fs_sync_all(fs, t->dir_path, &task->text)
+        e = together ? sync_all(fs, t->lock, &task->text)
                      : env_fs_sync_dir(fs, t->dir_path, &task->text);
     }
     task->error = e;
@@ -145,6 +147,7 @@ static void make_round(struct env_post *post)
     }
     struct make_task *task = task_new(sizeof *task, dir, NULL);
     task->dir_path = mem_strdup(dir->path);
+    task->lock = env_file_ref(dir->lock);
     while (!list_empty(&dir->make_waiting) && task->item_count < TOGETHER_MAX) {
         struct log *log = CONTAINER_OF(dir->make_waiting.next, struct log, make_node);
         list_remove(&log->make_node);

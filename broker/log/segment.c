@@ -169,6 +169,12 @@ enum err segment_sync(struct env_fs *fs, struct env_file *file, struct err_text 
     return e == ERR_NO_SPACE ? ERR_IO : e;
 }
 
+enum err sync_all(struct env_fs *fs, struct env_file *file, struct err_text *text)
+{
+    enum err e = env_fs_sync_all(fs, file, text);
+    return e == ERR_NO_SPACE ? ERR_IO : e;
+}
+
 enum err file_remove(struct env_fs *fs, const char *path, struct err_text *text)
 {
     enum err e = env_fs_unlink(fs, path, text);

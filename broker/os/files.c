@@ -265,19 +265,11 @@ static enum err fs_sync_dir(struct env_fs *fs, const char *path, struct err_text
     return e;
 }
 
-/* The kernel tells a failed write to the first who asks after it, and to a descriptor only of those
- * since it was opened, unless nobody was told: `path` is opened before, so that none is missed that
- * happens during the call. */
-static enum err fs_sync_all(struct env_fs *fs, const char *path, struct err_text *text)
+static enum err fs_sync_all(struct env_fs *fs, struct env_file *file, struct err_text *text)
 {
     (void)fs;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return failed(text, "open", path);
-    }
-    enum err e = syncfs(fd) == 0 ? ERR_NONE : failed(text, "sync the file system of", path);
-    close(fd);
-    return e;
+    const struct os_file *f = os_file(file);
+    return syncfs(f->fd) == 0 ? ERR_NONE : failed(text, "sync the file system of", f->path);
 }
 
 struct entry {

@@ -167,6 +167,7 @@ static void synced_bytes_survive_and_others_may_not(void **state)
 
 static void synced_by_one_call(struct work *work, struct env_fs *fs)
 {
+    struct env_file *any = open_file(work, fs, "/data/any", ENV_OPEN_CREATE);
     note(work, env_fs_mkdir(fs, "/data/d", &work->text));
     for (int i = 0; i < 2; i++) {
         struct env_file *file =
@@ -175,7 +176,8 @@ static void synced_by_one_call(struct work *work, struct env_fs *fs)
         env_file_unref(file);
     }
     note(work, env_fs_rename(fs, "/data/d/tmp", "/data/d/b", &work->text));
-    note(work, env_fs_sync_all(fs, "/data", &work->text));
+    note(work, any != NULL ? env_fs_sync_all(fs, any, &work->text) : ERR_NONE);
+    env_file_unref(any);
     struct env_file *late = open_file(work, fs, "/data/d/late", ENV_OPEN_CREATE);
     env_file_unref(late);
 }

@@ -449,16 +449,14 @@ static enum err fs_sync_dir(struct env_fs *fs, const char *path, struct err_text
     return e;
 }
 
-static enum err fs_sync_all(struct env_fs *fs, const char *path, struct err_text *text)
+static enum err fs_sync_all(struct env_fs *fs, struct env_file *base, struct err_text *text)
 {
+    struct sim_file *file = file_of(base);
     struct sim_disk *disk = disk_of(fs);
     uint64_t written_before = disk->seq;
-    enum err e = begin(fs, SIM_SYNC_ALL, path, 0, 0, text);
+    enum err e = begin(fs, SIM_SYNC_ALL, file->path, 0, 0, text);
     if (e == ERR_CANCELLED) {
         return e;
-    }
-    if (e == ERR_NONE && sim_disk_find(disk, path) == NULL) {
-        return fail(SIM_SYNC_ALL, path, ENOENT, text);
     }
     sim_disk_sync_all(disk, written_before, e != ERR_NONE);
     return e;
