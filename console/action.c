@@ -57,6 +57,15 @@ void action_broker_text(const struct model *m, int32_t id, char out[TEXT_MAX])
     }
 }
 
+bool action_cluster_fresh(const struct action_wish *wish, const struct model *m, int64_t since_ms,
+                          char why[TEXT_MAX])
+{
+    (void)wish;
+    (void)why;
+    return m->parts[MODEL_CLUSTER].state == MODEL_READ &&
+           m->parts[MODEL_CLUSTER].read_ms >= since_ms;
+}
+
 static bool same_rows(const struct action_plan *a, const struct action_plan *b)
 {
     bool same = a->row_count == b->row_count;

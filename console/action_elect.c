@@ -92,15 +92,6 @@ static bool plan_election(struct action_plan *plan, const struct action_wish *wi
     return true;
 }
 
-static bool fresh(const struct action_wish *wish, const struct model *m, int64_t since_ms,
-                  char why[TEXT_MAX])
-{
-    (void)wish;
-    (void)why;
-    return m->parts[MODEL_CLUSTER].state == MODEL_READ &&
-           m->parts[MODEL_CLUSTER].read_ms >= since_ms;
-}
-
 static void done(const struct action *a, char headline[TEXT_MAX])
 {
     char safe[TEXT_MAX];
@@ -152,7 +143,7 @@ static bool look(const struct action *a, const struct model *m, char now[TEXT_MA
 
 const struct action_kind action_elect = {
     .plan = plan_election,
-    .fresh = fresh,
+    .fresh = action_cluster_fresh,
     .agree = "y elects.",
     .failed = "Not elected",
     .api = "ElectLeaders",

@@ -103,15 +103,6 @@ static bool plan_elections(struct action_plan *plan, const struct action_wish *w
     return true;
 }
 
-static bool fresh(const struct action_wish *wish, const struct model *m, int64_t since_ms,
-                  char why[TEXT_MAX])
-{
-    (void)wish;
-    (void)why;
-    return m->parts[MODEL_CLUSTER].state == MODEL_READ &&
-           m->parts[MODEL_CLUSTER].read_ms >= since_ms;
-}
-
 static void row_text(const struct action_row *r, char out[TEXT_MAX])
 {
     char number[TEXT_MAX];
@@ -149,7 +140,7 @@ static bool look(const struct action *a, const struct model *m, char now[TEXT_MA
 
 const struct action_kind action_elect_many = {
     .plan = plan_elections,
-    .fresh = fresh,
+    .fresh = action_cluster_fresh,
     .agree = "y elects.",
     .failed = "Not elected",
     .api = "ElectLeaders",

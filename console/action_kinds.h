@@ -38,6 +38,9 @@ extern const struct action_kind action_reset;
 char *action_add_object(struct action_plan *plan, const char *label);
 /* "3@host:9092", made safe. */
 void action_broker_text(const struct model *m, int32_t id, char out[TEXT_MAX]);
+/* `fresh` of what rests on brokers, leaders and ISR alone. */
+bool action_cluster_fresh(const struct action_wish *wish, const struct model *m, int64_t since_ms,
+                          char why[TEXT_MAX]);
 /* What to do about an election that was refused. */
 const char *action_elect_advice(int16_t code);
 /* Advice that fits every kind. */

@@ -7,12 +7,9 @@
 #include <cmocka.h>
 
 #include "common/wire/kafka_error.h"
-#include "console/action.h"
-#include "console/asker.h"
 #include "console/elect.h"
 #include "console/keys.h"
-
-enum { BEFORE_MS = 1000, AGREED_MS = 2000, AFTER_MS = 3000, ANSWERED_MS = 4000, LATER_MS = 5000 };
+#include "tests/unit/console/acting.h"
 
 /* ---- a cluster of three: orders-1 with replicas 2, 3, 1, led by 3 ------------------------------
  */
@@ -86,19 +83,6 @@ static struct action opened(struct stand s)
     assert_int_equal(a.state, ACTION_PREVIEW);
     assert_true(action_is_open(&a));
     return a;
-}
-
-static bool says(const struct action *a, const char *what)
-{
-    struct action_line lines[ACTION_MAX_LINES];
-    int rows_at = 0;
-    int count = action_lines(a, lines, &rows_at);
-    for (int i = 0; i < count; i++) {
-        if (strstr(lines[i].text, what) != NULL) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* To the point where the request is on its way. */
@@ -447,27 +431,6 @@ static void test_one_may_go_on_while_it_is_under_way(void **state)
 /* ---- the request -------------------------------------------------------------------------------
  */
 
-static struct client_request sent;
-static int sent_count;
-
-void asker_send(struct asker *a, struct cluster_target target, const struct client_request *request)
-{
-    assert_null(a);
-    assert_int_equal(target.kind, CLUSTER_ANY);
-    sent = *request;
-    sent_count++;
-}
-
-static struct action_answer got;
-static char got_message[100];
-
-static void done(void *ctx, const struct action_answer *answer)
-{
-    assert_ptr_equal(ctx, &got);
-    got = *answer;
-    snprintf(got_message, sizeof got_message, "%s", answer->message == NULL ? "" : answer->message);
-}
-
 static void answer_with(int16_t whole, const char *topic, int32_t number, int16_t code)
 {
     struct elect_leaders_response_partition_result partition = {
@@ -496,6 +459,7 @@ static void test_the_request_and_its_answers(void **state)
     const struct elect_leaders_request *r = sent.body;
     assert_int_equal(sent_count, 1);
     assert_int_equal(sent.api_key, WIRE_ELECT_LEADERS);
+    assert_int_equal(sent_to.kind, CLUSTER_ANY);
     assert_int_equal(r->election_type, 0);
     assert_int_equal(r->topic_partitions.count, 1);
     assert_true(wire_str_is(r->topic_partitions.items[0].topic, "orders"));

@@ -7,11 +7,8 @@
 #include <cmocka.h>
 
 #include "common/wire/kafka_error.h"
-#include "console/action.h"
-#include "console/asker.h"
 #include "console/elect.h"
-
-enum { BEFORE_MS = 1000, AGREED_MS = 2000, AFTER_MS = 3000, ANSWERED_MS = 4000, LATER_MS = 5000 };
+#include "tests/unit/console/acting.h"
 
 /* ---- topics a and b of three partitions each, preferred leaders 1, 2, 3 ------------------------
  */
@@ -67,22 +64,6 @@ static void open_for(struct action *a, struct stand s, const char *topic, int32_
     assert_int_equal(action_wish_elect_many(&wish, topic, broker, &why), ERR_NONE);
     assert_int_equal(action_open(a, m, "127.0.0.1:9092", &wish, &why), ERR_NONE);
     model_unref(m);
-}
-
-static bool says(const struct action *a, const char *what)
-{
-    struct action_line lines[ACTION_MAX_LINES];
-    char row[TEXT_MAX];
-    int rows_at = 0;
-    int count = action_lines(a, lines, &rows_at);
-    bool found = false;
-    for (int i = 0; i < count; i++) {
-        found |= strstr(lines[i].text, what) != NULL;
-    }
-    for (int i = 0; i < action_row_count(a); i++) {
-        found |= strstr(action_row_text(a, i, row), what) != NULL;
-    }
-    return found;
 }
 
 /* ---- the preview -------------------------------------------------------------------------------
@@ -174,18 +155,9 @@ static void test_what_changed_is_asked_anew(void **state)
 /* ---- the request and how it ends ---------------------------------------------------------------
  */
 
-static struct client_request sent;
-
-void asker_send(struct asker *a, struct cluster_target target, const struct client_request *request)
-{
-    assert_null(a);
-    assert_int_equal(target.kind, CLUSTER_ANY);
-    sent = *request;
-}
-
 static struct action under_way;
 
-static void done(void *ctx, const struct action_answer *answer)
+static void answered(void *ctx, const struct action_answer *answer)
 {
     assert_ptr_equal(ctx, &under_way);
     assert_true(action_answered(&under_way, answer, ANSWERED_MS));
@@ -219,7 +191,8 @@ static void send(struct elect *e)
     s.read_ms = AFTER_MS;
     show(&under_way, s);
     assert_int_equal(under_way.state, ACTION_READY);
-    elect_send(e, NULL, &under_way.wish, &under_way.plan, done, &under_way);
+    elect_send(e, NULL, &under_way.wish, &under_way.plan, answered, &under_way);
+    assert_int_equal(sent_to.kind, CLUSTER_ANY);
     action_sent(&under_way);
 }
 

@@ -8,12 +8,9 @@
 #include <cmocka.h>
 
 #include "common/wire/kafka_error.h"
-#include "console/action.h"
-#include "console/asker.h"
 #include "console/learn.h"
 #include "console/move.h"
-
-enum { BEFORE_MS = 1000, AGREED_MS = 2000, AFTER_MS = 3000, ANSWERED_MS = 4000, LATER_MS = 5000 };
+#include "tests/unit/console/acting.h"
 
 /* ---- orders-1 with replicas 2, 3, 1, led by 3; brokers 1 to 4, and 5, which is down ------------
  */
@@ -104,19 +101,6 @@ static struct action opened(struct stand s, const char *words)
     assert_int_equal(action_open(&a, m, "127.0.0.1:9092", &wish, &why), ERR_NONE);
     model_unref(m);
     return a;
-}
-
-static bool says(const struct action *a, const char *what)
-{
-    struct action_line lines[ACTION_MAX_LINES];
-    int rows_at = 0;
-    int count = action_lines(a, lines, &rows_at);
-    for (int i = 0; i < count; i++) {
-        if (strstr(lines[i].text, what) != NULL) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static struct action agreed(struct stand s, const char *words)
@@ -313,25 +297,6 @@ static void test_outcomes(void **state)
 /* ---- the request -------------------------------------------------------------------------------
  */
 
-static struct client_request sent;
-
-void asker_send(struct asker *a, struct cluster_target target, const struct client_request *request)
-{
-    assert_null(a);
-    assert_int_equal(target.kind, CLUSTER_ANY);
-    sent = *request;
-}
-
-static struct action_answer got;
-static char got_message[100];
-
-static void done(void *ctx, const struct action_answer *answer)
-{
-    assert_ptr_equal(ctx, &got);
-    got = *answer;
-    snprintf(got_message, sizeof got_message, "%s", answer->message == NULL ? "" : answer->message);
-}
-
 static void answer_with(int16_t whole, const char *topic, int32_t number, int16_t code)
 {
     struct alter_partition_reassignments_response_partition partition = {
@@ -356,6 +321,7 @@ static void test_the_request_and_its_answers(void **state)
     move_send(&v, NULL, &wish, done, &got);
     const struct alter_partition_reassignments_request *r = sent.body;
     assert_int_equal(sent.api_key, WIRE_ALTER_PARTITION_REASSIGNMENTS);
+    assert_int_equal(sent_to.kind, CLUSTER_ANY);
     assert_true(wire_str_is(r->topics.items[0].name, "orders"));
     assert_int_equal(r->topics.items[0].partitions.items[0].partition_index, 1);
     assert_int_equal(r->topics.items[0].partitions.items[0].replicas.count, 2);

@@ -7,12 +7,9 @@
 #include <cmocka.h>
 
 #include "common/wire/kafka_error.h"
-#include "console/action.h"
-#include "console/asker.h"
 #include "console/keys.h"
 #include "console/reset.h"
-
-enum { BEFORE_MS = 1000, AGREED_MS = 2000, AFTER_MS = 3000, ANSWERED_MS = 4000, LATER_MS = 5000 };
+#include "tests/unit/console/acting.h"
 
 /* ---- group readers: logs from 10 to 100 + number, 50 + number committed ------------------------
  */
@@ -104,22 +101,6 @@ static void open_with(struct action *a, struct stand s, const char *words)
     assert_int_equal(action_wish_reset(&wish, "readers", words, &why), ERR_NONE);
     assert_int_equal(action_open(a, m, "127.0.0.1:9092", &wish, &why), ERR_NONE);
     model_unref(m);
-}
-
-static bool says(const struct action *a, const char *what)
-{
-    struct action_line lines[ACTION_MAX_LINES];
-    char row[TEXT_MAX];
-    int rows_at = 0;
-    int count = action_lines(a, lines, &rows_at);
-    bool found = false;
-    for (int i = 0; i < count; i++) {
-        found |= strstr(lines[i].text, what) != NULL;
-    }
-    for (int i = 0; i < action_row_count(a); i++) {
-        found |= strstr(action_row_text(a, i, row), what) != NULL;
-    }
-    return found;
 }
 
 static void agree(struct action *a)
@@ -445,28 +426,6 @@ static void test_how_it_stands_is_read_again(void **state)
 /* ---- the request -------------------------------------------------------------------------------
  */
 
-static struct client_request sent;
-static int sent_count;
-
-void asker_send(struct asker *a, struct cluster_target target, const struct client_request *request)
-{
-    assert_null(a);
-    assert_int_equal(target.kind, CLUSTER_COORDINATOR);
-    assert_string_equal(target.group, "readers");
-    sent = *request;
-    sent_count++;
-}
-
-static struct action_answer got;
-static char got_message[100];
-
-static void done(void *ctx, const struct action_answer *answer)
-{
-    assert_ptr_equal(ctx, &got);
-    got = *answer;
-    snprintf(got_message, sizeof got_message, "%s", answer->message == NULL ? "" : answer->message);
-}
-
 /* The answer to a-0, a-1 and b-0, but for `missing` of them. */
 static void answer_with(int16_t first, int16_t last, int missing)
 {
@@ -505,6 +464,8 @@ static void test_the_request_and_its_answers(void **state)
     const struct offset_commit_request *q = sent.body;
     assert_int_equal(sent_count, 1);
     assert_int_equal(sent.api_key, WIRE_OFFSET_COMMIT);
+    assert_int_equal(sent_to.kind, CLUSTER_COORDINATOR);
+    assert_string_equal(sent_to.group, "readers");
     assert_int_equal(sent.max_version, 9);
     assert_true(wire_str_is(q->group_id, "readers"));
     assert_true(wire_str_is(q->member_id, ""));
