@@ -73,6 +73,12 @@ class Conn:
         answer.take('i')
         return {row[0]: row[1] for row in answer.array(lambda: (answer.text(), answer.take('h'), answer.text()))}
 
+    def delete_topic(self, name, timeout_ms=30000):
+        """Kafka's error code; 0 gone, 3 is not there."""
+        answer = self.ask(20, 1, struct.pack('>i', 1) + text(name) + struct.pack('>i', timeout_ms))
+        answer.take('i')
+        return answer.array(lambda: (answer.text(), answer.take('h')))[0][1]
+
     def elect_preferred(self, timeout_ms=10000):
         """Of every partition that has another leader."""
         return self.ask(43, 1, struct.pack('>bii', 0, -1, timeout_ms)).take('ih')[1]

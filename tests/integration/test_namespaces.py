@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 import unittest
 
@@ -56,6 +57,52 @@ class Client:
         self.process.wait(90)
 
 
+class Creator(threading.Thread):
+    """Creates topics one after the other, and deletes every other one again, by whichever broker has its turn; keeps
+    account of what it was promised. What was asked in vain may have been done or not."""
+
+    def __init__(self, addresses):
+        super().__init__(daemon=True)
+        self.addresses = addresses
+        self.enough = threading.Event()
+        self.there = set()
+        self.gone = set()
+        self.asked = 0
+        self.in_vain = 0  # of the tries for the present one
+
+    def ask(self, request, done):
+        """True when it was done, by this or by an earlier try."""
+        for i in range(3):
+            try:
+                with Conn(self.addresses[(self.asked + i) % len(self.addresses)], seconds=3) as conn:
+                    code = request(conn)
+                    if code in (0, done):
+                        return True
+                    self.in_vain += 1
+            except OSError:
+                self.in_vain += 1
+            if self.enough.wait(0.1):
+                break
+        return False
+
+    def run(self):
+        while not self.enough.wait(0.3):
+            name = 'm-%d' % self.asked
+            self.asked += 1
+            self.in_vain = 0
+            if not self.ask(lambda conn: conn.create_topic(name, 1, 3, timeout_ms=2000), 36):
+                continue
+            if self.asked % 2:
+                self.there.add(name)
+            # A try in vain may be carried out after all, when what was cut is whole again.
+            elif self.ask(lambda conn: conn.delete_topic(name, timeout_ms=2000), 3) and self.in_vain == 0:
+                self.gone.add(name)
+
+    def end(self):
+        self.enough.set()
+        self.join()
+
+
 class Namespaces(unittest.TestCase):
     def setUp(self):
         self.servers = namespaces.Cluster(3, 'min.insync.replicas=2', *(() if ROUNDS else SHORT))
@@ -72,6 +119,9 @@ class Namespaces(unittest.TestCase):
                         'c': self.write('c', 'message.timeout.ms=3000', 'socket.timeout.ms=3000', 'retries=0')}
         # A producer that has no id yet waits for it as long as who was asked hangs.
         self.wait_more('every writer writes')
+        self.creator = Creator([broker.address for broker in self.servers.brokers])
+        self.creator.start()
+        self.addCleanup(self.creator.enough.set)
         self.readers = {'r%d' % i: self.read('r%d' % i) for i in range(2)}
 
     def write(self, name, *settings):
@@ -219,7 +269,8 @@ class Namespaces(unittest.TestCase):
 
     # Where the rest is a majority that clients reach, they get on meanwhile.
     GO_ON = (cut_leader, cut_controller_from_all, lossy, slow, kill_leader, kill_controller, stop_leader, stop_controller)
-    ALL = GO_ON + (controller_unheard, controller_deaf, leader_deaf, ring, kill_both, kill_all, stop_both, stop_all, clients_cut_off)
+    ALL = GO_ON + (controller_unheard, controller_deaf, leader_deaf, ring, kill_both, kill_all, stop_both, stop_all,
+                   clients_cut_off)
     SHORT = (cut_leader, controller_deaf, lossy, kill_all)
 
     def strike(self, fault):
@@ -262,6 +313,27 @@ class Namespaces(unittest.TestCase):
             if writer.idempotent:
                 self.assertEqual(len(writer.acked), len(writer.sent), 'nobody gives up within the default time')
 
+    def judge_topics(self):
+        """Every broker knows the topics that were promised, none that was promised to be gone, and all the same ones."""
+        self.creator.end()
+        for broker in self.servers.brokers:
+            with Conn(broker.address) as conn:
+                self.servers.until('every broker knows the topics', lambda: self.topics_of(conn) >= self.creator.there, 10)
+        time.sleep(1)
+        known = []
+        for broker in self.servers.brokers:
+            with Conn(broker.address) as conn:
+                known.append(self.topics_of(conn))
+        self.assertTrue(known[0] == known[1] == known[2], known)
+        self.assertEqual(known[0] & self.creator.gone, set())
+        print('topics: %d asked for, %d there, %d deleted again' %
+              (self.creator.asked, len(self.creator.there), len(self.creator.gone)))
+        self.assertGreater(len(self.creator.there), self.creator.asked // 10)
+
+    @staticmethod
+    def topics_of(conn):
+        return {topic for topic, _ in conn.leaders()}
+
     def compare_logs(self):
         for broker in self.servers.brokers:
             self.assertEqual(broker.stop(), 0, broker.log()[-3000:])
@@ -285,6 +357,7 @@ class Namespaces(unittest.TestCase):
             for fault in faults:
                 self.strike(fault)
         self.judge()
+        self.judge_topics()
         self.compare_logs()
 
 
