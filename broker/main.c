@@ -13,6 +13,7 @@ struct program {
     struct broker *broker;
     const struct trace *trace;
     bool stopping;
+    bool format;
 };
 
 static int complain(enum broker_exit code, const char *why)
@@ -57,9 +58,11 @@ static void on_ready(void *ctx, struct broker *broker)
 static void on_stopped(void *ctx, struct broker *broker, enum broker_exit code, const char *why)
 {
     struct program *program = ctx;
-    (void)broker;
     if (code != BROKER_EXIT_OK) {
         complain(code, why);
+    } else if (program->format) {
+        printf("formatted for cluster %s: %s\n", broker_cluster_id(broker),
+               broker_data_dir(broker));
     }
     os_stop(program->os, (int)code);
 }
@@ -67,6 +70,14 @@ static void on_stopped(void *ctx, struct broker *broker, enum broker_exit code, 
 static void warn(void *ctx, const char *line)
 {
     trace_warn(ctx, "%s", line);
+}
+
+static enum err set_one(struct broker_settings *settings, const char *key, const char *value,
+                        struct err_text *text)
+{
+    char assignment[4096];
+    snprintf(assignment, sizeof assignment, "%s=%s", key, value);
+    return broker_settings_set(settings, assignment, text);
 }
 
 static enum err load(struct broker_settings *settings, struct os *os, const struct options *options,
@@ -84,9 +95,10 @@ static enum err load(struct broker_settings *settings, struct os *os, const stru
         bytes_free(&file);
     }
     if (error == ERR_NONE && options->data_dir != NULL) {
-        char assignment[4096];
-        snprintf(assignment, sizeof assignment, "log.dirs=%s", options->data_dir);
-        error = broker_settings_set(settings, assignment, text);
+        error = set_one(settings, "log.dirs", options->data_dir, text);
+    }
+    if (error == ERR_NONE && options->cluster_id != NULL) {
+        error = set_one(settings, "cluster.id", options->cluster_id, text);
     }
     for (int i = 0; i < options->set_count && error == ERR_NONE; i++) {
         error = broker_settings_set(settings, options->sets[i], text);
@@ -94,11 +106,13 @@ static enum err load(struct broker_settings *settings, struct os *os, const stru
     return error == ERR_NONE ? broker_settings_check(settings, text) : error;
 }
 
-static int run(struct os *os, const struct trace *trace, struct broker_settings *settings)
+static int run(struct os *os, const struct trace *trace, struct broker_settings *settings,
+               bool format)
 {
-    struct program program = {.os = os, .trace = trace};
+    struct program program = {.os = os, .trace = trace, .format = format};
     struct broker_news news = {.ready = on_ready, .stopped = on_stopped, .ctx = &program};
-    program.broker = broker_start(os_env(os), settings, &news);
+    program.broker = format ? broker_format(os_env(os), settings, &news)
+                            : broker_start(os_env(os), settings, &news);
     os_on_signal(os, on_signal, &program);
     int code = os_run(os);
     broker_free(program.broker);
@@ -137,7 +151,7 @@ static int with_settings(struct os *os, const struct trace *trace, const struct 
             printf("settings are good: node %d, %zu listeners, data in %s\n", settings->node_id,
                    settings->listeners.count, settings->log_dirs.items[0]);
         } else {
-            code = run(os, trace, settings);
+            code = run(os, trace, settings, options->format);
         }
     }
     broker_settings_free(settings);

@@ -5,7 +5,17 @@
 
 #include "common/base/man.h"
 
-enum option_id { OPT_CONFIG, OPT_DATA_DIR, OPT_SET, OPT_CHECK, OPT_VERBOSE, OPT_VERSION, OPT_HELP };
+enum option_id {
+    OPT_FORMAT,
+    OPT_CLUSTER_ID,
+    OPT_CONFIG,
+    OPT_DATA_DIR,
+    OPT_SET,
+    OPT_CHECK,
+    OPT_VERBOSE,
+    OPT_VERSION,
+    OPT_HELP
+};
 
 static const struct option_row {
     const char *name;
@@ -13,6 +23,10 @@ static const struct option_row {
     enum option_id id;
     const char *help;
 } rows[] = {
+    {"format", NULL, OPT_FORMAT,
+     "make empty data directories this node's, say so, and exit; a start does it too"},
+    {"--cluster-id", "ID", OPT_CLUSTER_ID,
+     "the cluster that empty data directories come to belong to; short for --set cluster.id=ID"},
     {"--config", "FILE", OPT_CONFIG, "read settings from this INI file (Apache Kafka's names)"},
     {"--data-dir", "DIR", OPT_DATA_DIR,
      "keep data here (default ./barnabas-data); short for --set log.dirs=DIR"},
@@ -30,6 +44,12 @@ static enum err apply(const struct option_row *row, const char *value, struct op
                       struct err_text *text)
 {
     switch (row->id) {
+    case OPT_FORMAT:
+        out->format = true;
+        break;
+    case OPT_CLUSTER_ID:
+        out->cluster_id = value;
+        break;
     case OPT_CONFIG:
         out->config = value;
         break;
@@ -116,7 +136,8 @@ static const struct exit_row {
 };
 
 static const char what[] = "a message broker that speaks the Apache Kafka protocol";
-static const char usage[] = "barnabasd [--config FILE] [--data-dir DIR] [--set KEY=VALUE]...";
+static const char usage[] =
+    "barnabasd [format] [--config FILE] [--data-dir DIR] [--set KEY=VALUE]...";
 
 static void option_text(const struct option_row *row, char out[60])
 {

@@ -10,8 +10,10 @@
 enum { OPTIONS_SETS_MAX = 64 };
 
 struct options {
-    const char *config;   /* --config FILE; NULL none */
-    const char *data_dir; /* --data-dir DIR: --set log.dirs=DIR */
+    bool format;
+    const char *cluster_id; /* --cluster-id ID: --set cluster.id=ID; NULL none */
+    const char *config;     /* --config FILE; NULL none */
+    const char *data_dir;   /* --data-dir DIR: --set log.dirs=DIR */
     const char *sets[OPTIONS_SETS_MAX];
     int set_count;
     bool check_config;

@@ -57,6 +57,14 @@ struct broker *broker_start(struct env *env, struct broker_settings *settings,
     return broker;
 }
 
+struct broker *broker_format(struct env *env, struct broker_settings *settings,
+                             const struct broker_news *news)
+{
+    struct broker *broker = broker_start(env, settings, news);
+    broker->format_only = true;
+    return broker;
+}
+
 void broker_stop(struct broker *broker)
 {
     if (broker->phase == BROKER_RUNNING && node_registration_leave(broker)) {

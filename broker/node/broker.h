@@ -39,6 +39,10 @@ struct broker_news {
  * News arrives in later turns. */
 struct broker *broker_start(struct env *env, struct broker_settings *settings,
                             const struct broker_news *news);
+/* Makes the data directories this node's, as a first start would, and stops; refuses, and changes
+ * nothing, where one is some node's already. `ready` never comes. */
+struct broker *broker_format(struct env *env, struct broker_settings *settings,
+                             const struct broker_news *news);
 /* Begins a clean stop: leaderships move to other brokers while it serves on, then it stops. Called
  * again it waits for nobody; harmless when it is stopping. */
 void broker_stop(struct broker *broker);

@@ -114,6 +114,7 @@ struct broker {
     struct log_dir_found found[NODE_DIRS_MAX];
     int dir_count;
     int dirs_waiting;
+    bool format_only;
 
     struct node_listener listeners[NODE_LISTENERS_MAX];
     int listener_count;

@@ -106,6 +106,22 @@ static void format_dirs(struct broker *broker)
     }
 }
 
+/* Who asks for it by name means directories that are nobody's. */
+static bool may_format(struct broker *broker)
+{
+    for (int i = 0; broker->format_only && i < broker->dir_count; i++) {
+        const struct log_dir_meta *meta = &broker->found[i].meta;
+        if (broker->found[i].formatted) {
+            node_fail(broker, BROKER_EXIT_REFUSED,
+                      "%s is formatted already, for node %d of cluster %s: nothing was changed; "
+                      "name another directory, or start without `format`",
+                      log_dir_path(broker->dirs[i]), meta->node_id, meta->cluster_id);
+            return false;
+        }
+    }
+    return true;
+}
+
 static void all_dirs_open(struct broker *broker)
 {
     for (int i = 0; i < broker->dir_count; i++) {
@@ -114,7 +130,7 @@ static void all_dirs_open(struct broker *broker)
             return;
         }
     }
-    if (known_cluster_id(broker)) {
+    if (may_format(broker) && known_cluster_id(broker)) {
         decide_cluster_id(broker);
         format_dirs(broker);
     }
@@ -223,6 +239,11 @@ static void dirs_formatted(struct broker *broker)
 {
     for (int i = 0; i < broker->dir_count; i++) {
         broker->found[i].formatted = true;
+    }
+    if (broker->format_only) {
+        broker->phase = BROKER_STOPPING;
+        node_then(broker, node_stop_begin);
+        return;
     }
     node_bootstrap_read(broker, metadata_dir(broker), listen_and_open);
 }
