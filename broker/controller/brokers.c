@@ -280,7 +280,6 @@ void unregister_broker_handle(struct controller *controller, struct controller_c
     record.broker_id = broker->id;
     record.broker_epoch = broker->epoch;
     record_list_add(records, RECORD_UNREGISTER_BROKER, 0, &record);
-    session_drop(controller, broker->id);
     trace_info(controller_trace(controller),
                "controller: broker %" PRId32
                " is registered no more, %zu partitions change: %s asked",

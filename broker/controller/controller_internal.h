@@ -107,7 +107,6 @@ bool session_in_touch(struct controller *controller, const struct image_broker *
 void sessions_begin(
     struct controller *controller); /* on activation: every unfenced broker gets one */
 void sessions_end(struct controller *controller);
-void session_drop(struct controller *controller, int32_t broker_id); /* it is not registered */
 
 /* change.c */
 enum election {

@@ -190,15 +190,6 @@ void sessions_end(struct controller *controller)
     }
 }
 
-void session_drop(struct controller *controller, int32_t broker_id)
-{
-    struct session *session = session_of(controller, broker_id);
-    if (session != NULL) {
-        HASH_DEL(controller->sessions, session);
-        mem_free(session);
-    }
-}
-
 /* ---- heartbeats ---- */
 
 void broker_heartbeat_refuse(struct controller_call *call, int16_t error, const char *message)

@@ -33,12 +33,14 @@ void reassign_complete(struct partition_change *change)
     }
     struct image_ids isr = ids_without(change->arena, change->isr, change->removing);
     struct image_ids replicas = ids_without(change->arena, change->replicas, change->removing);
-    if (isr.count == 0 || replicas.count == 0 || !ids_hold_all(isr, change->adding)) {
+    if (replicas.count == 0 || !ids_hold_all(isr, change->adding)) {
         return;
     }
     if (change->adding.count < change->removing.count && !ids_hold_all(isr, replicas)) {
         return;
     }
+    ASSERT(isr.count > 0 &&
+           ids_hold_all(replicas, isr)); /* one was added, or all that stay are in */
     change->isr = isr;
     change->replicas = replicas;
     change->adding.count = 0;

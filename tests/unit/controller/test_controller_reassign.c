@@ -407,6 +407,24 @@ static void what_only_the_new_ones_have_is_not_given_up(void **state)
 
 /* ---- what happens meanwhile ---- */
 
+static void who_is_kept_uncleanly_is_recovering(void **state)
+{
+    (void)state;
+    struct house house;
+    house_start(&house);
+    rig_configure(&house.rig, 2, "a", "unclean.leader.election.enable", "true");
+    assert_int_equal(to(&house, "4 5 6"), 0);
+    assert_int_equal(isr(&house, "1 4"), 0);
+    fence(&house, 1);
+    is(&house, "4 5 6 1 2 3", "4", "4 5 6", "1 2 3");
+    unfence(&house, 1);
+    assert_int_equal(back(&house), 0);
+    is(&house, "1 2 3", "1", "", "");
+    assert_int_equal(now(&house)->leader, 1);
+    assert_int_equal(now(&house)->recovery, IMAGE_RECOVERING);
+    rig_stop(&house.rig);
+}
+
 static void a_new_replica_that_dies_does_not_count(void **state)
 {
     (void)state;
@@ -525,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_wish_in_mid_way_replaces_the_first),
         cmocka_unit_test(it_is_taken_back),
         cmocka_unit_test(what_only_the_new_ones_have_is_not_given_up),
+        cmocka_unit_test(who_is_kept_uncleanly_is_recovering),
         cmocka_unit_test(a_new_replica_that_dies_does_not_count),
         cmocka_unit_test(the_next_controller_goes_on),
         cmocka_unit_test(a_topic_that_goes_takes_its_reassignment_along),
