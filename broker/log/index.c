@@ -161,7 +161,8 @@ static enum err decode_times(struct segment_index *index, const struct bytes *in
         if (i > 0 && entry.timestamp == 0 && entry.relative_offset == 0) {
             break;
         }
-        if (entry.timestamp <= last || entry.relative_offset < last_relative) {
+        if (entry.timestamp <= last || entry.relative_offset < last_relative ||
+            entry.relative_offset < 0) {
             err_set(text, "time index entry %zu is not above the one before it", i);
             return ERR_CORRUPT;
         }

@@ -331,6 +331,18 @@ static enum err gap_is_corrupt(struct load *load, size_t i)
     return ERR_CORRUPT;
 }
 
+/* No crash makes two segments hold the same offsets; above the promise the upper is cut off. */
+static enum err check_overlap(struct load *load, size_t i, bool trusted)
+{
+    int64_t end = i > 0 ? load->segments[i - 1].end_offset : load->bases[i];
+    if (end <= load->bases[i] || (!trusted && end >= promised(load))) {
+        return ERR_NONE;
+    }
+    err_set(&load->task.text, "%s/%020lld.log ends at offset %lld, past where %020lld.log begins",
+            load->path, (long long)load->bases[i - 1], (long long)end, (long long)load->bases[i]);
+    return ERR_CORRUPT;
+}
+
 static enum err load_one(struct load *load, struct env_fs *fs, size_t i, bool check, bool *whole)
 {
     int64_t base = load->bases[i];
@@ -424,11 +436,12 @@ static enum err load_each(struct load *load, struct env_fs *fs, size_t check_fro
     enum err e = ERR_NONE;
     for (size_t i = 0; e == ERR_NONE && i < load->base_count; i++) {
         bool whole = true;
-        if (i > check_from && torn_between(load, i)) {
+        e = check_overlap(load, i, i <= check_from);
+        if (e == ERR_NONE && i > check_from && torn_between(load, i)) {
             e = gap_is_corrupt(load, i);
             return e == ERR_NONE ? remove_after(load, fs, i) : e;
         }
-        e = load_one(load, fs, i, i >= check_from, &whole);
+        e = e == ERR_NONE ? load_one(load, fs, i, i >= check_from, &whole) : e;
         if (e == ERR_NONE && !whole && i + 1 < load->base_count) {
             e = remove_after(load, fs, i + 1);
         }
@@ -478,9 +491,11 @@ static enum err start_anew(struct load *load, struct env_fs *fs)
     return e;
 }
 
+/* What lies below the start may be gone by right. */
 static enum err check_end(struct load *load)
 {
-    if (load->opened.end_offset >= promised(load) || load->opened.created) {
+    bool has_all = load->opened.end_offset >= promised(load);
+    if (has_all || load->start_offset >= promised(load) || load->opened.created) {
         return ERR_NONE;
     }
     err_set(&load->task.text,
@@ -553,6 +568,9 @@ enum err load_segments(struct load *load, struct env_fs *fs)
     }
     size_t count = load->segment_count;
     load->opened.end_offset = count == 0 ? 0 : load->segments[count - 1].end_offset;
+    if (e == ERR_NONE) {
+        e = check_end(load);
+    }
     if (e == ERR_NONE && load->start_offset > load->opened.end_offset) {
         e = start_anew(load, fs);
         load->opened.end_offset = load->start_offset;
@@ -560,9 +578,6 @@ enum err load_segments(struct load *load, struct env_fs *fs)
     load->opened.start_offset = load->start_offset;
     if (load->segment_count > 0 && load->segments[0].base_offset > load->start_offset) {
         load->opened.start_offset = load->segments[0].base_offset;
-    }
-    if (e == ERR_NONE) {
-        e = check_end(load);
     }
     if (e == ERR_NONE) {
         (void)epochs_truncate_end(&load->epochs, load->opened.end_offset);

@@ -169,6 +169,12 @@ enum err producers_restore(struct producers *p, const void *data, size_t size,
         return ERR_CORRUPT;
     }
     for (int32_t i = 0; i < count; i++) {
+        const uint8_t *entry = at;
+        if (get_i64(&entry) < 0) {
+            producers_free(p);
+            err_set(text, "producer snapshot: entry %d is of no producer", (int)i);
+            return ERR_CORRUPT;
+        }
         restore_entry(p, &at);
     }
     return ERR_NONE;

@@ -90,6 +90,10 @@ enum err meta_parse(const void *data, size_t size, struct log_dir_meta *meta, st
     int64_t node_id = -1;
     bool directory = false;
     *meta = (struct log_dir_meta){.node_id = -1};
+    if (size > 0 && memchr(data, '\0', size) != NULL) {
+        err_set(text, "it holds a zero byte, as what was written while power failed may");
+        return ERR_CORRUPT;
+    }
     while (next_line(&at, end, line, sizeof line)) {
         char *value = NULL;
         if (line[0] == '#' || line[0] == '!' || line[0] == '\0') {
