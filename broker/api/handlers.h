@@ -62,6 +62,7 @@ void api_find_coordinator(struct request *request);
 void api_produce(struct request *request);
 void api_fetch(struct request *request);
 void api_list_offsets(struct request *request);
+void api_delete_records(struct request *request);
 void api_offset_for_leader_epoch(struct request *request);
 void api_init_producer_id(struct request *request);
 void api_describe_configs(struct request *request);

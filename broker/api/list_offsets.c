@@ -50,6 +50,23 @@ void api_forget(struct api_context *api)
     }
 }
 
+/* Each special time belongs to the versions since it was thought of (Kafka: ReplicaManager). */
+static bool time_known(int64_t timestamp, int16_t version)
+{
+    switch (timestamp) {
+    case TIME_MAX:
+        return version >= 7;
+    case TIME_EARLIEST_LOCAL:
+        return version >= 8;
+    case TIME_LATEST_TIERED:
+        return version >= 9;
+    case TIME_EARLIEST_PENDING_UPLOAD:
+        return version >= 11;
+    default:
+        return timestamp >= TIME_EARLIEST;
+    }
+}
+
 /* Versions below 4 cannot carry an epoch. */
 static void set_epoch(const struct request *request, struct list_offsets_response_partition *out,
                       int32_t leader_epoch)
@@ -126,6 +143,10 @@ static void answer_one(struct list_offsets *whole, const struct image_topic *top
     out->timestamp = -1;
     out->offset = -1;
     out->leader_epoch = -1;
+    if (!time_known(asked->timestamp, request->header.api_version)) {
+        out->error_code = KAFKA_UNSUPPORTED_VERSION;
+        return;
+    }
     struct replica *replica =
         api_replica(request, topic, false, asked->partition_index, &out->error_code);
     if (replica == NULL) {
@@ -151,10 +172,6 @@ static void answer_one(struct list_offsets *whole, const struct image_topic *top
         return; /* nothing is tiered here: -1, as Kafka answers */
     default:
         break;
-    }
-    if (asked->timestamp < TIME_MAX) {
-        out->error_code = KAFKA_INVALID_REQUEST;
-        return;
     }
     start_lookup(whole, out, log, asked->timestamp,
                  consumer ? replica_high_watermark(replica) : log_end(log));

@@ -18,6 +18,7 @@ static const struct api_row rows[] = {
     {WIRE_API_VERSIONS, API_BROKER | API_CONTROLLER, api_api_versions},
     {WIRE_CREATE_TOPICS, API_BROKER | API_CONTROLLER, api_controller_call},
     {WIRE_DELETE_TOPICS, API_BROKER | API_CONTROLLER, api_controller_call},
+    {WIRE_DELETE_RECORDS, API_BROKER, api_delete_records},
     {WIRE_INIT_PRODUCER_ID, API_BROKER, api_init_producer_id},
     {WIRE_OFFSET_FOR_LEADER_EPOCH, API_BROKER, api_offset_for_leader_epoch},
     {WIRE_DESCRIBE_CONFIGS, API_BROKER, api_describe_configs},

@@ -313,9 +313,10 @@ bool replica_follower_fetch(struct replica *replica, struct replica_fetch *fetch
     }
     if (!fetch->noted) {
         fetch->noted = true;
+        bool trimmed = follower->log_start != fetch->log_start_offset;
         note_fetch(replica, follower, fetch);
         isr_maybe_expand(replica, follower);
-        if (replica_advance_mark(replica)) {
+        if (replica_advance_mark(replica) || trimmed) {
             env_post(replica->all->env, &replica->news);
         }
     }

@@ -126,6 +126,18 @@ bool replica_append(struct replica *replica, struct buf *buf, size_t offset, siz
                     int16_t acks, struct replica_append *append);
 void replica_append_cancel(struct replica_append *append); /* harmless when it is not waiting */
 
+/* ---- deleting records -------------------------------------------------------------------------
+ */
+
+#define REPLICA_HIGH_WATERMARK INT64_C(-1)
+/* As the leader, all below *offset; REPLICA_HIGH_WATERMARK is replaced by where that is. 0,
+ * OFFSET_OUT_OF_RANGE beyond the high watermark, POLICY_VIOLATION unless cleanup.policy has
+ * "delete", or what replica_check says. */
+int16_t replica_delete_records(struct replica *replica, int64_t *offset);
+/* Below it no replica that is alive has anything; -1 while one of them has not said. For a leader
+ * (replica_check). A replica_watch fires when it may have moved. */
+int64_t replica_low_watermark(const struct replica *replica);
+
 /* ---- a follower's fetch (Fetch with a replica id) ----------------------------------------------
  */
 

@@ -76,6 +76,10 @@ void test_list_offsets(void **state);
 /* test_node_topics.c */
 void test_topic_pages(void **state);
 
+/* test_node_delete.c */
+void test_delete_records(void **state);
+void test_delete_records_of_groups(void **state);
+
 /* test_node_configs.c */
 void test_configs_while_running(void **state);
 void test_configs_refused(void **state);

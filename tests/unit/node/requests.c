@@ -160,6 +160,23 @@ static void fill_delete_groups(struct desk *d, int16_t version, void *request, s
     r->groups_names.count = 2;
 }
 
+static void fill_delete_records(struct desk *d, int16_t version, void *request, struct arena *arena)
+{
+    (void)d;
+    (void)version;
+    struct delete_records_request *r = request;
+    r->timeout_ms = 1000;
+    r->topics.count = 2;
+    r->topics.items = arena_array(arena, 2, sizeof *r->topics.items);
+    for (int i = 0; i < 2; i++) {
+        r->topics.items[i].name = names[i];
+        r->topics.items[i].partitions.count = 2;
+        r->topics.items[i].partitions.items =
+            arena_array(arena, 2, sizeof *r->topics.items[i].partitions.items);
+        r->topics.items[i].partitions.items[1].partition_index = 7;
+    }
+}
+
 static void fill_describe_configs(struct desk *d, int16_t version, void *request,
                                   struct arena *arena)
 {
@@ -299,6 +316,7 @@ void request_fill(struct desk *d, int16_t key, int16_t version, void *request, s
         {WIRE_LEAVE_GROUP, fill_leave_group},
         {WIRE_DESCRIBE_GROUPS, fill_describe_groups},
         {WIRE_DELETE_GROUPS, fill_delete_groups},
+        {WIRE_DELETE_RECORDS, fill_delete_records},
         {WIRE_DESCRIBE_CONFIGS, fill_describe_configs},
         {WIRE_DESCRIBE_LOG_DIRS, fill_describe_log_dirs},
         {WIRE_OFFSET_FOR_LEADER_EPOCH, fill_offset_for_leader_epoch},

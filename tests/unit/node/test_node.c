@@ -324,6 +324,8 @@ int main(void)
         cmocka_unit_test(test_dropped_while_parked),
         cmocka_unit_test(test_list_offsets),
         cmocka_unit_test(test_topic_pages),
+        cmocka_unit_test(test_delete_records),
+        cmocka_unit_test(test_delete_records_of_groups),
         cmocka_unit_test(test_configs_while_running),
         cmocka_unit_test(test_configs_refused),
         cmocka_unit_test(test_configs_as_a_whole),

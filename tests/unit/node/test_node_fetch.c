@@ -263,25 +263,24 @@ void test_list_offsets(void **state)
     static const struct {
         int64_t time;
         int64_t offset;
-        int16_t error;
+        int16_t since; /* the first version that knows this time */
         int64_t timestamp;
-    } rows[] = {{-1, 2, 0, -1},  {-2, 0, 0, -1},     {-3, 0, 0, 1000},
-                {-4, 0, 0, -1},  {-5, -1, 0, -1},    {-99, -1, KAFKA_INVALID_REQUEST, -1},
-                {0, 0, 0, 1000}, {1000, 0, 0, 1000}, {1001, -1, 0, -1}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        for (int debug = 0; debug < 2; debug++) {
-            struct list_offsets_request *r = list_of(&arena, rows[i].time);
-            r->replica_id = debug ? -2 : -1;
-            const struct list_offsets_response *out = line_ask(l, WIRE_LIST_OFFSETS, 9, r, &arena);
-            const struct list_offsets_response_partition *p =
-                &out->topics.items[0].partitions.items[0];
-            assert_int_equal(p->error_code, rows[i].error);
-            assert_int_equal(p->offset, rows[i].offset);
-            assert_int_equal(p->timestamp, rows[i].timestamp);
-            if (rows[i].offset < 0) {
-                assert_int_equal(p->leader_epoch, -1);
-            }
-        }
+    } rows[] = {{-1, 2, 1, -1},  {-2, 0, 1, -1},     {-3, 0, 7, 1000}, {-4, 0, 8, -1},
+                {-5, -1, 9, -1}, {-6, -1, 11, -1},   {-7, -1, 12, -1}, {-99, -1, 12, -1},
+                {0, 0, 1, 1000}, {1000, 0, 1, 1000}, {1001, -1, 1, -1}};
+    for (size_t i = 0; i < 2 * 11 * sizeof rows / sizeof rows[0]; i++) {
+        int64_t time = rows[i / 22].time;
+        int16_t version = (int16_t)(1 + i % 11);
+        bool known = version >= rows[i / 22].since;
+        struct list_offsets_request *r = list_of(&arena, time);
+        r->replica_id = i % 22 < 11 ? -2 : -1;
+        const struct list_offsets_response *out =
+            line_ask(l, WIRE_LIST_OFFSETS, version, r, &arena);
+        const struct list_offsets_response_partition *p = &out->topics.items[0].partitions.items[0];
+        assert_int_equal(p->error_code, known ? 0 : KAFKA_UNSUPPORTED_VERSION);
+        assert_int_equal(p->offset, known ? rows[i / 22].offset : -1);
+        assert_int_equal(p->timestamp, known ? rows[i / 22].timestamp : -1);
+        assert_true(p->offset >= 0 || p->leader_epoch == -1);
     }
     arena_free(&arena);
     line_free(l);

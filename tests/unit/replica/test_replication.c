@@ -263,6 +263,54 @@ static void test_late_follower_begins_where_the_leader_does(void **state)
     cluster_free(c);
 }
 
+static int64_t trimmed_to;
+
+static bool all_trimmed(struct cluster *c)
+{
+    return replica_low_watermark(leader_of(c, HARD)) >= trimmed_to;
+}
+
+/* Records are deleted once every replica that is alive has deleted them. */
+static void test_deleted_at_all_who_live(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(19, false);
+    c->producing = true;
+    cluster_run(c, 400);
+    c->producing = false;
+    assert_true(cluster_until(c, cluster_settled, 1000));
+    struct replica *replica = leader_of(c, HARD);
+    int64_t offset = replica_high_watermark(replica) + 1;
+    assert_int_equal(replica_delete_records(replica, &offset), KAFKA_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(replica_low_watermark(replica), 0);
+    trimmed_to = offset = replica_high_watermark(replica) - 5;
+    assert_int_equal(replica_delete_records(replica, &offset), 0);
+    assert_int_equal(log_start(replica_log(replica)), offset);
+    assert_int_equal(replica_low_watermark(replica), 0);
+    /* Their fetches are parked for 100 ms at most. */
+    assert_true(cluster_until(c, all_trimmed, 150));
+    struct replica *follower = cluster_replica(&c->nodes[3], HARD);
+    assert_int_equal(log_start(replica_log(follower)), offset);
+    int64_t from_follower = offset;
+    assert_int_equal(replica_delete_records(follower, &from_follower),
+                     KAFKA_NOT_LEADER_OR_FOLLOWER);
+    /* One that is cut off is waited for as long as it may come back, fenced it is not. */
+    c->parts[HARD].start = offset;
+    cluster_crash(&c->nodes[3], SIM_POWER, 1500);
+    offset = REPLICA_HIGH_WATERMARK;
+    assert_int_equal(replica_delete_records(replica, &offset), 0);
+    assert_int_equal(offset, replica_high_watermark(replica));
+    c->parts[HARD].start = trimmed_to = offset;
+    assert_false(cluster_until(c, all_trimmed, 60));
+    assert_true(cluster_until(c, all_trimmed, 1000));
+    assert_true(c->fenced[3]);
+    assert_true(cluster_until(c, cluster_settled, 5000));
+    cluster_run(c, 300);
+    assert_int_equal(log_start(replica_log(cluster_replica(&c->nodes[3], HARD))), offset);
+    cluster_check_settled(c);
+    cluster_free(c);
+}
+
 static bool all_heard(struct cluster *c)
 {
     for (int32_t id = 1; id <= BROKERS; id++) {
@@ -437,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_syncs_overlap),
         cmocka_unit_test(test_soft_topics_do_not_wait_for_syncs),
         cmocka_unit_test(test_late_follower_begins_where_the_leader_does),
+        cmocka_unit_test(test_deleted_at_all_who_live),
         cmocka_unit_test(test_newcomer_does_not_wait),
         cmocka_unit_test(test_dead_fetch_is_not_waited_for),
         cmocka_unit_test(test_cut_where_logs_part),
