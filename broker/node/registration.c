@@ -231,6 +231,12 @@ static void on_heartbeat(struct api_controller_call *call)
     arena_free(&self->arena);
     self->heartbeat_out = false;
     bool replaced = error == KAFKA_STALE_BROKER_EPOCH || error == KAFKA_BROKER_ID_NOT_REGISTERED;
+    if (error == KAFKA_BROKER_ID_NOT_REGISTERED && self->phase == REGISTRATION_LIVE) {
+        node_fail(broker, BROKER_EXIT_FAILED,
+                  "broker %d was unregistered: it stops; started again, it joins again",
+                  broker->node_id);
+        return;
+    }
     if (replaced && self->phase == REGISTRATION_LIVE) {
         node_fail(
             broker, BROKER_EXIT_FAILED,

@@ -276,6 +276,31 @@ static void test_says_that_it_knows_who_leaves(void **state)
     troupe_free(t);
 }
 
+/* An operator unregistered it (kafka-cluster unregister): it stops and says so. */
+static void test_unregistered(void **state)
+{
+    (void)state;
+    struct troupe *t = troupe_new(17);
+    troupe_leads(t, 2, 4);
+    troupe_run(t, SHORT_MS);
+    reach_registration(t);
+    troupe_run(t, SHORT_MS);
+    answer_heartbeat(t);
+    answer_heartbeat(t);
+    apply_us(t, false);
+    node_registration_image_changed(t->broker);
+    assert_int_equal(t->broker->registration.phase, REGISTRATION_LIVE);
+    troupe_run(t, 3000);
+    struct broker_heartbeat_response *response = troupe_response(t, WIRE_BROKER_HEARTBEAT);
+    response->error_code = KAFKA_BROKER_ID_NOT_REGISTERED;
+    asked_answer(troupe_last(t, WIRE_BROKER_HEARTBEAT), response);
+    troupe_run(t, 3000);
+    assert_true(t->stopped);
+    assert_int_equal(t->code, BROKER_EXIT_FAILED);
+    assert_non_null(strstr(t->why, "unregistered"));
+    troupe_free(t);
+}
+
 /* ---- controllers ----------------------------------------------------------------------------- */
 
 /* The cluster has a metadata.version: now a controller may say where it listens. */
@@ -569,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_stopped_meanwhile),
         cmocka_unit_test(test_opened_while_a_heartbeat_is_out),
         cmocka_unit_test(test_says_that_it_knows_who_leaves),
+        cmocka_unit_test(test_unregistered),
         cmocka_unit_test(test_controller_says_where_it_listens),
         cmocka_unit_test(test_life_after_life),
         cmocka_unit_test(test_registers_twice),

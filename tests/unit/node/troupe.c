@@ -136,9 +136,9 @@ static void on_stopped(void *ctx, struct broker *broker, enum broker_exit code, 
 {
     struct troupe *t = ctx;
     (void)broker;
-    (void)why;
     t->stopped = true;
     t->code = code;
+    snprintf(t->why, sizeof t->why, "%s", why);
 }
 
 struct troupe *troupe_new(uint64_t seed)

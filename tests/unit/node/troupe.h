@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -50,6 +51,7 @@ struct troupe {
     struct broker *broker;
     bool stopped;
     enum broker_exit code;
+    char why[256]; /* it stopped */
     struct player players[2];
     struct player_line lines[TROUPE_LINES_MAX];
     int line_count;
