@@ -196,6 +196,11 @@ static void on_a_full_disk_it_waits(void **state)
 
 /* ---- fetched ---- */
 
+static void path_of(char path[128], struct quorum_snapshot_id id)
+{
+    snprintf(path, 128, LOG_DIR "/%020lld-%010d.checkpoint", (long long)id.end_offset, id.epoch);
+}
+
 static bool observer_is_level(struct crew *all)
 {
     const struct mate *mate = &all->mates[3];
@@ -242,6 +247,50 @@ static void a_crash_while_fetching_costs_nothing(void **state)
     }
     print_message("crashed at some of %llu file operations\n", (unsigned long long)k);
     assert_true(k > 30);
+}
+
+/* The leader's disk gives back another snapshot than was written: whoever fetches it does not take
+ * it, and takes the next one. */
+static void what_comes_damaged_is_not_taken(void **state)
+{
+    (void)state;
+    build_trimmed(12, 1, 30);
+    crew.load = false;
+    crew_run(&crew, NULL, 3000);
+    struct mate *leader = crew_leader(&crew);
+    struct mate *late = &crew.mates[3];
+    struct files files = files_of(leader);
+    char path[128];
+    path_of(path, files.newest);
+    assert_true(sim_disk_flip(leader->node, path, (int64_t)files.newest_size / 2, 1));
+    mate_start(late);
+    crew_run(&crew, NULL, 5000);
+    assert_int_equal(files_of(late).whole, 0);
+    assert_int_equal(late->expected_offset, 0);
+    for (int i = 0; i < 200; i++) {
+        int64_t offset = -1;
+        assert_true(crew_append(&crew, &offset));
+        crew_run(&crew, NULL, 20);
+    }
+    assert_true(crew_run(&crew, observer_is_level, 20000));
+    assert_true(files_of(late).whole > 0);
+    crew_raze(&crew);
+}
+
+static void with_no_room_it_is_fetched_later(void **state)
+{
+    (void)state;
+    build_trimmed(13, 1, 30);
+    struct mate *late = &crew.mates[3];
+    sim_disk_fail(late->node, 1U << SIM_WRITE, ".checkpoint.part", 3, ERR_NO_SPACE, true);
+    mate_start(late);
+    crew_run(&crew, NULL, 5000);
+    assert_in_range(sim_disk_failed(late->node), 1, 6); /* not over and over */
+    assert_int_equal(late->expected_offset, 0);
+    assert_int_equal(files_of(late).parts, 0);
+    sim_disk_heal(late->node);
+    assert_true(crew_run(&crew, observer_is_level, 20000));
+    crew_raze(&crew);
 }
 
 static bool all_proven(struct crew *all)
@@ -351,8 +400,7 @@ static void fetches_are_judged(void **state)
         ask.position = (int64_t)whole.size;
     }
     char path[128];
-    snprintf(path, sizeof path, LOG_DIR "/%020lld-%010d.checkpoint",
-             (long long)newest.id.end_offset, newest.id.epoch);
+    path_of(path, newest.id);
     struct bytes file = {0};
     assert_true(sim_disk_get(leader->node, path, &file));
     assert_int_equal(file.size, whole.size);
@@ -395,8 +443,7 @@ static void what_is_damaged_is_named(void **state)
     struct files files = files_of(mate);
     mate_crash(mate, SIM_KILL);
     char path[128];
-    snprintf(path, sizeof path, LOG_DIR "/%020lld-%010d.checkpoint",
-             (long long)files.newest.end_offset, files.newest.epoch);
+    path_of(path, files.newest);
     assert_true(sim_disk_flip(mate->node, path, (int64_t)files.newest_size / 2, 1));
     mate->may_fail = true;
     mate_start(mate);
@@ -417,6 +464,8 @@ int main(void)
         cmocka_unit_test(who_comes_late_fetches_one),
         cmocka_unit_test(a_crash_while_fetching_costs_nothing),
         cmocka_unit_test(a_wiped_voter_fetches_one),
+        cmocka_unit_test(what_comes_damaged_is_not_taken),
+        cmocka_unit_test(with_no_room_it_is_fetched_later),
         cmocka_unit_test(fetches_are_judged),
         cmocka_unit_test(what_is_damaged_is_named),
     };
