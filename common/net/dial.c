@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -113,7 +114,9 @@ static bool try_address(struct net_conn *c, const struct sockaddr *addr, socklen
         note(c->dial, errno);
         return false;
     }
+    unsigned unacked_ms = NET_UNACKED_MS;
     net_socket_options(fd);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof unacked_ms);
     int rc = connect(fd, addr, size);
     if (rc != 0 && errno != EINPROGRESS) {
         note(c->dial, errno);

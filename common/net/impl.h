@@ -18,9 +18,11 @@ enum {
     NET_ROUND_ACCEPTS = 64,
     NET_BACKLOG = 4096,
     NET_SCRATCH_BYTES = 16 * 1024,
-    NET_CONNECT_MS = 10 * 1000,
-    NET_FLUSH_MS = 5 * 1000,  /* a closing connection's time to take some output */
-    NET_LINGER_MS = 2 * 1000, /* a peer's time to close after we have */
+    /* The system asks after 0, 1 and 3 s, and then at ever longer intervals. */
+    NET_CONNECT_MS = 4 * 1000,
+    NET_UNACKED_MS = 4 * 1000, /* sent, and the other machine has not said that it has it */
+    NET_FLUSH_MS = 5 * 1000,   /* a closing connection's time to take some output */
+    NET_LINGER_MS = 2 * 1000,  /* a peer's time to close after we have */
     NET_ACCEPT_RETRY_MS = 100,
     NET_COMPLAIN_MS = 60 * 1000
 };

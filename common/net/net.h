@@ -85,7 +85,9 @@ uint16_t net_listener_port(const struct net_listener *listener);
 void net_unlisten(struct net_listener *listener);
 
 /* Always answers by `connected` or `closed`, later. Every address of a name is tried in turn, each
- * for at most ten seconds. Output may be queued before `connected`. */
+ * for at most four seconds. Output may be queued before `connected`. A peer whose machine takes
+ * nothing of it for four seconds ends the connection: when the way is whole again, a new one is
+ * quicker than the system's next try on the old one. */
 struct net_conn *net_dial(struct net *net, const char *host, uint16_t port,
                           uint32_t max_frame_bytes, const struct net_conn_events *events,
                           void *ctx);

@@ -30,7 +30,9 @@ SHORT = ('broker.session.timeout.ms=1500', 'broker.heartbeat.interval.ms=300', '
          'controller.quorum.fetch.timeout.ms=600', 'controller.quorum.election.timeout.ms=300')
 # In the long form a new controller and then the session of a broker that hangs (9 s) fit in, with time to get on after them.
 FAULT_S = 20 if ROUNDS else 2.5
-# From the end of a fault to three replicas in sync everywhere; the long form's is two sessions and a back-off.
+# From the end of a fault to three replicas in sync everywhere, and to every client having something acknowledged: the
+# system of a client that was cut off tries again after as long as the cut was.
+IN_SYNC_S = 15
 HEAL_S = 40 if ROUNDS else 15
 # Of the controllers, in one fault and its end: who is cut off must not make epochs rise (KIP-996).
 MOST_ELECTIONS = 4
@@ -282,7 +284,7 @@ class Namespaces(unittest.TestCase):
         meanwhile = sum(self.acked().values()) - before
         undo()
         started = time.monotonic()
-        self.servers.wait_in_sync('h', PARTITIONS, seconds=HEAL_S)
+        self.servers.wait_in_sync('h', PARTITIONS, seconds=IN_SYNC_S)
         in_sync = time.monotonic() - started
         self.wait_more('every writer writes after: ' + words)
         elections = self.epoch() - epoch
