@@ -155,10 +155,16 @@ void calls_refuse_waiting(struct controller *controller)
 /* ---- appending --------------------------------------------------------------------------------
  */
 
-static void give_up(struct controller *controller, const char *why)
+static void give_up(struct controller *controller, enum err error, const char *why)
 {
-    trace_error(controller_trace(controller), "controller: gives up epoch %" PRId32 ": %s",
-                controller->epoch, why);
+    /* Who hung for a while, and was replaced, may decide something before it hears of that. */
+    if (error == ERR_STALE) {
+        trace_info(controller_trace(controller), "controller: epoch %" PRId32 " is over: %s",
+                   controller->epoch, why);
+    } else {
+        trace_error(controller_trace(controller), "controller: gives up epoch %" PRId32 ": %s",
+                    controller->epoch, why);
+    }
     ASSERT(controller->epoch != -1);
     controller->writer.resign(controller->writer.ctx, controller->epoch, why);
 }
@@ -218,7 +224,7 @@ static enum err append_some(struct controller *controller, const struct record_l
             accept(controller, ahead, last);
         } else {
             image_free(ahead);
-            give_up(controller, text.text);
+            give_up(controller, error, text.text);
         }
     }
     mem_free(framed);
