@@ -168,6 +168,9 @@ static void tell_leaders(struct request *request, struct fetch_response *respons
 static struct fetch_response_partition put_part(struct request *request, struct fetch_part *part)
 {
     fetch_part_told(part);
+    if (part->range.file != NULL && part->follower.throttled) {
+        replicas_note_sent(request->api->replicas, part->range.size);
+    }
     if (part->range.file != NULL) {
         struct api_range *range = arena_alloc(&request->arena, sizeof *range);
         *range = part->range;

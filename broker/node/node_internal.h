@@ -236,6 +236,7 @@ void node_apply_dynamic_settings(struct broker *broker, const struct image_delta
 
 /* topic_settings.c */
 void node_topic_settings(void *ctx, const char *topic, struct replica_settings *out);
+void node_throttle_rates(void *ctx, int64_t *leader, int64_t *follower);
 struct log_cleaner node_cleaner_settings(const struct broker *broker);
 struct replication_settings node_replication_settings(const struct broker *broker);
 struct groups_config node_groups_config(const struct broker *broker);

@@ -368,6 +368,7 @@ static void open_quorum(struct broker *broker)
 {
     struct replicas_config replicas = {.broker_id = broker->node_id,
                                        .topic_settings = node_topic_settings,
+                                       .throttle_rates = node_throttle_rates,
                                        .became_leader = on_became_leader,
                                        .lost_leadership = on_lost_leadership,
                                        .settled = on_settled,

@@ -19,6 +19,8 @@ void node_topic_settings(void *ctx, const char *topic, struct replica_settings *
     struct topic_settings topic_settings =
         topic_settings_resolve(broker->settings, override_of, &from);
     out->min_insync_replicas = topic_settings.min_insync_replicas;
+    out->leader_throttled = override_of(&from, "leader.replication.throttled.replicas");
+    out->follower_throttled = override_of(&from, "follower.replication.throttled.replicas");
     out->log = log_config_default();
     out->log.segment_bytes = topic_settings.segment_bytes;
     out->log.segment_ms = topic_settings.segment_ms;
@@ -41,6 +43,14 @@ void node_topic_settings(void *ctx, const char *topic, struct replica_settings *
     out->log.delete_retention_ms = topic_settings.delete_retention_ms;
     out->log.producer_id_expiration_ms =
         settings_int(broker->settings->values, "producer.id.expiration.ms");
+}
+
+void node_throttle_rates(void *ctx, int64_t *leader, int64_t *follower)
+{
+    const struct broker *broker = ctx;
+    const struct settings *values = broker->settings->values;
+    *leader = settings_long(values, "leader.replication.throttled.rate");
+    *follower = settings_long(values, "follower.replication.throttled.rate");
 }
 
 struct log_cleaner node_cleaner_settings(const struct broker *broker)

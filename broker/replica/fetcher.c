@@ -246,6 +246,7 @@ static void name_members(struct fetcher *fetcher, struct fetch_request *request,
     LIST_FOREACH(node, &fetcher->pending) {
         struct replica *replica = CONTAINER_OF(node, struct replica, following.pending);
         struct fetch_request_topic *topic = NULL;
+        follower_hold(replica, now);
         if (!follower_ready(replica, now)) {
             int64_t at = replica->following.retry_at_ms;
             *wake_ms = at > now && at < *wake_ms ? at : *wake_ms;

@@ -18,6 +18,7 @@
 #include "common/wire/kafka_error.h"
 
 enum { LATEST = -1, EARLIEST = -2 }; /* ListOffsets' timestamps */
+enum { HOLD_MS = 500 }; /* beyond the quota: until it is looked at again */
 enum { PROBE_MIN_VERSION = 4 /* the leader epoch */, PROBE_MAX_VERSION = 9 };
 
 /* Where does the leader's log end, and where does it begin? */
@@ -304,6 +305,10 @@ bool follower_take(struct replica *replica, const struct fetch_response_partitio
     following->leader_high_watermark = part->high_watermark;
     following->leader_log_start = part->log_start_offset;
     bool appended = part->records.size > 0 && append(replica, &part->records, frame);
+    if (replica->throttled_follower && part->records.size > 0) {
+        throttle_count(&replica->all->follower_throttle, env_now_ms(replica->all->env),
+                       part->records.size);
+    }
     replica_advance(replica);
     return appended;
 }
@@ -344,6 +349,17 @@ void follower_put_off(struct replica *replica, const char *why)
                 replica->key.partition, replica->leader_id, why, (long long)wait_ms);
     fetcher_changed(replica);
     fetcher_poke(following->fetcher);
+}
+
+void follower_hold(struct replica *replica, int64_t now_ms)
+{
+    struct following *following = &replica->following;
+    bool in_sync = following->leader_high_watermark >= 0 &&
+                   log_assigned_end(replica->log) >= following->leader_high_watermark;
+    if (replica->throttled_follower && !in_sync && following->retry_at_ms <= now_ms &&
+        throttle_exceeded(&replica->all->follower_throttle, now_ms)) {
+        following->retry_at_ms = now_ms + HOLD_MS;
+    }
 }
 
 bool follower_ready(const struct replica *replica, int64_t now_ms)

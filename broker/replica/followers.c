@@ -322,5 +322,10 @@ bool replica_follower_fetch(struct replica *replica, struct replica_fetch *fetch
     }
     fill(replica, fetch);
     fetch->restless = !isr_may_have(replica, follower->id);
+    fetch->throttled = replica->throttled_leader;
+    if (fetch->throttled && !isr_has(replica, follower->id) &&
+        throttle_exceeded(&replica->all->leader_throttle, env_now_ms(replica->all->env))) {
+        return false;
+    }
     return fetch->fetch_offset < fetch->limit_offset;
 }

@@ -30,6 +30,9 @@ struct replica;  /* one of them */
 struct replica_settings {
     struct log_config log;
     int32_t min_insync_replicas;
+    /* leader. and follower.replication.throttled.replicas, good during the call; NULL: none */
+    const char *leader_throttled;
+    const char *follower_throttled;
 };
 
 struct replicas_config {
@@ -37,6 +40,9 @@ struct replicas_config {
     /* Effective settings of a topic; called when a replica is made and when its configuration
      * changed. */
     void (*topic_settings)(void *ctx, const char *topic, struct replica_settings *out);
+    /* leader. and follower.replication.throttled.rate, bytes a second (KIP-73); called at the start
+     * and when a broker's configuration changed. NULL: no limit. */
+    void (*throttle_rates)(void *ctx, int64_t *leader, int64_t *follower);
     /* News upward. `became_leader` comes, in a turn of its own, when the log is open and the epoch
      * has begun; `lost_leadership` when the epoch ends, also when this broker leads the next one
      * (another may have led in between), when the partition is deleted and when its log fails. */
@@ -174,8 +180,9 @@ struct replica_fetch {
     int64_t high_watermark;
     int64_t log_start_offset_here;
     int64_t limit_offset; /* records in [fetch_offset, limit_offset) may be sent */
-    bool news;     /* the mark or the start has moved: answer now, though there may be no records */
-    bool restless; /* out of sync: the session's next request looks at it again, to let it in */
+    bool news; /* the mark or the start has moved: answer now, though there may be no records */
+    bool throttled; /* what is sent counts against the leader's quota: replicas_note_sent */
+    bool restless;  /* out of sync: the session's next request looks at it again, to let it in */
     /* replica's own */
     bool noted;
 };
@@ -186,6 +193,9 @@ struct replica_fetch {
  * to be answered at once on an error, a diverging epoch, or news. With an error of 0 and nothing of
  * these it waits. */
 bool replica_follower_fetch(struct replica *replica, struct replica_fetch *fetch);
+
+/* So many bytes of throttled partitions are on their way to followers. */
+void replicas_note_sent(struct replicas *all, int64_t bytes);
 
 /* ---- the nearest replica (KIP-392) -------------------------------------------------------------
  */

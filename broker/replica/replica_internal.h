@@ -14,6 +14,14 @@ struct replica_key {
     int32_t partition;
 };
 
+enum { THROTTLE_SAMPLES = 11 };
+
+struct replica_throttle {
+    int64_t rate; /* bytes a second; INT64_MAX none */
+    int64_t second;
+    int64_t bytes[THROTTLE_SAMPLES];
+};
+
 struct replica {
     struct replica_key key;
     char *topic;
@@ -25,6 +33,8 @@ struct replica {
     enum replica_state state;
     bool deleting; /* metadata dropped it while its log was opening or closing */
     struct replica_settings settings;
+    bool throttled_leader;
+    bool throttled_follower;
     /* from the image */
     int32_t leader_id;
     int32_t leader_epoch;
@@ -58,6 +68,8 @@ struct replicas {
     struct image *image;    /* who is fenced, who has which epoch; NULL without links */
     struct list fetchers;
     struct isr_sender isr_sender;
+    struct replica_throttle leader_throttle;
+    struct replica_throttle follower_throttle;
     int opening;
     int names_awaited;
     int closing;
@@ -72,6 +84,14 @@ struct replicas {
 struct replica *replica_new(struct replicas *all, const char *topic, const struct replica_key *key);
 /* Its directory must be known and its name free. */
 void replica_open_log(struct replica *replica);
+
+/* throttle.c */
+void throttle_count(struct replica_throttle *throttle, int64_t now_ms, int64_t bytes);
+/* The mean over the window is above the rate. */
+bool throttle_exceeded(struct replica_throttle *throttle, int64_t now_ms);
+/* The topic's or the broker's settings are new. */
+void throttle_take_settings(struct replica *replica);
+void throttle_take_rates(struct replicas *all);
 
 /* names.c */
 /* Whether one that is going still has the directory of that name. */

@@ -107,6 +107,7 @@ struct replica *replica_new(struct replicas *all, const char *topic, const struc
     list_init(&replica->following.pending);
     env_post_init(&replica->news, on_news);
     all->config.topic_settings(all->config.ctx, topic, &replica->settings);
+    throttle_take_settings(replica);
     HASH_ADD(hh, all->by_key, key, sizeof replica->key, replica);
     return replica;
 }
@@ -399,6 +400,7 @@ static void reconfigure(struct replicas *all, const char *topic)
             continue;
         }
         all->config.topic_settings(all->config.ctx, replica->topic, &replica->settings);
+        throttle_take_settings(replica);
         if (replica->state == REPLICA_ONLINE) {
             log_configure(replica->log, &replica->settings.log);
             if (replica->following.fetcher != NULL) {
@@ -436,6 +438,7 @@ void replicas_apply(struct replicas *all, const struct image *image,
         if (delta->configs[i]->type == IMAGE_RESOURCE_TOPIC) {
             reconfigure(all, delta->configs[i]->name);
         } else if (delta->configs[i]->type == IMAGE_RESOURCE_BROKER) {
+            throttle_take_rates(all);
             reconfigure(all, NULL); /* topics without an override follow the broker's defaults */
         }
     }
@@ -480,6 +483,7 @@ struct replicas *replicas_new(struct env *env, struct log_dir **dirs, int dir_co
     all->dir_count = dir_count;
     all->config = *config;
     set_defaults(&all->config.replication);
+    throttle_take_rates(all);
     list_init(&all->gone);
     list_init(&all->fetchers);
     isr_sender_init(all);

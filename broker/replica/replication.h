@@ -132,6 +132,8 @@ void follower_start(struct replica *replica);
 void follower_stop(struct replica *replica);
 /* Ends moved: the high watermark, the log start, and the fetcher that waits for the disk. */
 void follower_advance(struct replica *replica);
+/* Puts it off while it is catching up beyond the quota (KIP-73). */
+void follower_hold(struct replica *replica, int64_t now_ms);
 /* True when the next fetch may name it: nothing is being written, nothing put off. */
 bool follower_ready(const struct replica *replica, int64_t now_ms);
 /* One partition of a Fetch response; `frame` as in replica_answer. True when records came. */

@@ -13,6 +13,7 @@ static const char *const two_listeners[] = {
     "broker.session.timeout.ms=600000",
     "broker.rack=a",
     "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector",
+    "leader.replication.throttled.rate=1000",
     NULL};
 
 struct pair {
@@ -65,7 +66,7 @@ static int64_t register_second(struct pair *p, struct line *controller)
     return out->broker_epoch;
 }
 
-static void make_topic(struct pair *p)
+static void make_topic(struct pair *p, const char *throttled)
 {
     struct create_topics_request *r = request_new(WIRE_CREATE_TOPICS, &p->arena);
     static int32_t both[] = {1, 2};
@@ -80,13 +81,20 @@ static void make_topic(struct pair *p)
         arena_array(&p->arena, 1, sizeof *r->topics.items[0].assignments.items);
     r->topics.items[0].assignments.items[0].broker_ids.items = both;
     r->topics.items[0].assignments.items[0].broker_ids.count = 2;
+    r->topics.items[0].configs.count = 2;
+    r->topics.items[0].configs.items =
+        arena_array(&p->arena, 2, sizeof *r->topics.items[0].configs.items);
+    r->topics.items[0].configs.items[0].name = wire_str("leader.replication.throttled.replicas");
+    r->topics.items[0].configs.items[0].value = wire_str(throttled);
+    r->topics.items[0].configs.items[1].name = wire_str("retention.ms");
+    r->topics.items[0].configs.items[1].value = wire_str("-1"); /* the records' time is long ago */
     const struct create_topics_response *out =
         line_ask(p->producer, WIRE_CREATE_TOPICS, 7, r, &p->arena);
     assert_int_equal(out->topics.items[0].error_code, KAFKA_NONE);
     p->topic_id = out->topics.items[0].topic_id;
 }
 
-static struct pair *pair_new(uint64_t seed)
+static struct pair *pair_throttled(uint64_t seed, const char *throttled)
 {
     struct pair *p = mem_zalloc(sizeof *p);
     p->desk = desk_new(seed, two_listeners);
@@ -96,9 +104,14 @@ static struct pair *pair_new(uint64_t seed)
     p->consumer = line_new(p->desk);
     p->epoch = register_second(p, p->controller);
     desk_run(p->desk, 200);
-    make_topic(p);
+    make_topic(p, throttled);
     desk_run(p->desk, 500);
     return p;
+}
+
+static struct pair *pair_new(uint64_t seed)
+{
+    return pair_throttled(seed, "");
 }
 
 static void pair_free(struct pair *p)
@@ -456,6 +469,45 @@ static void test_session_of_a_follower(void **state)
     pair_free(p);
 }
 
+/* Whether the quota of 1000 bytes a second held a follower that lacks 25000. */
+static bool held(uint64_t seed, const char *throttled, bool in_sync)
+{
+    struct pair *p = pair_throttled(seed, throttled);
+    for (int i = 0; i < 5; i++) {
+        struct produce_request *w = produce_of(&p->arena, 1, 5000);
+        w->topic_data.items[0].name = wire_str("r");
+        line_ask(p->producer, WIRE_PRODUCE, 9, w, &p->arena);
+    }
+    const struct replica *replica = replicas_find(p->desk->broker->replicas, &p->topic_id, 0);
+    desk_run(p->desk, in_sync ? 100 : 60000);
+    assert_int_equal(replica_isr_count(replica), in_sync ? 2 : 1);
+    int64_t at = 0;
+    bool waited = false;
+    for (int i = 0; i < 60 && at < 5; i++) {
+        struct fetch_request *r = fetch_as(p, 2, p->epoch, at);
+        r->max_wait_ms = 500;
+        r->topics.items[0].partitions.items[0].partition_max_bytes = 100; /* one batch */
+        const struct fetch_response_partition *part = ask(p, r, 15);
+        assert_int_equal(part->error_code, KAFKA_NONE);
+        waited = waited || part->records.size == 0;
+        at += part->records.size > 0;
+        assert_true(at == i + 1 || i >= 3); /* the first three are within ten seconds' worth */
+    }
+    assert_int_equal(at, 5); /* held, and then not any more */
+    pair_free(p);
+    return waited;
+}
+
+static void test_leader_throttle(void **state)
+{
+    (void)state;
+    assert_true(held(9, "*", false));
+    assert_true(held(10, "3:1,0:1", false));
+    assert_false(held(11, "0:2,1:1", false));
+    assert_false(held(12, "", false));
+    assert_false(held(13, "*", true));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_leader_instead),
         cmocka_unit_test(test_nearest_replica),
         cmocka_unit_test(test_session_of_a_follower),
+        cmocka_unit_test(test_leader_throttle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
