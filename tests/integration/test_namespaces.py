@@ -290,7 +290,8 @@ class Namespaces(unittest.TestCase):
         elections = self.epoch() - epoch
         print('%s, %.1f s: %d acknowledged meanwhile, all in sync %.1f s and acknowledged %.1f s after, %d elections' %
               (words, lasts, meanwhile, in_sync, time.monotonic() - started, elections), flush=True)
-        self.assertLessEqual(elections, MOST_ELECTIONS, words + '\n' + self.servers.logs())
+        if ROUNDS:  # the short form's times are shorter than what a busy machine may hold a process up
+            self.assertLessEqual(elections, MOST_ELECTIONS, words + '\n' + self.servers.logs())
         if ROUNDS and fault in self.GO_ON:
             self.assertGreater(meanwhile, 100, words + '\n' + self.servers.logs())
 
