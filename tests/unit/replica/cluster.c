@@ -20,6 +20,7 @@ bool cluster_open(const struct node *a, const struct node *b)
 void cluster_settings(void *ctx, const char *topic, struct replica_settings *out)
 {
     (void)ctx;
+    out->follower_throttled = "0:3,1:3";
     out->log = log_config_default();
     out->log.segment_bytes = 4000;
     out->log.index_interval_bytes = 300;
@@ -29,11 +30,19 @@ void cluster_settings(void *ctx, const char *topic, struct replica_settings *out
     out->min_insync_replicas = 2;
 }
 
+static void rates(void *ctx, int64_t *leader, int64_t *follower)
+{
+    const struct node *node = ctx;
+    *leader = INT64_MAX;
+    *follower = node->cluster->follower_rate > 0 ? node->cluster->follower_rate : INT64_MAX;
+}
+
 static void start_rooms(struct node *node)
 {
     node->links_vtable = cluster_links(node);
     struct replicas_config config = {.broker_id = node->id,
                                      .topic_settings = cluster_settings,
+                                     .throttle_rates = rates,
                                      .ctx = node,
                                      .links = node->links_vtable,
                                      .replication = {.lag_time_max_ms = LAG_MS,

@@ -113,6 +113,7 @@ struct cluster {
     uint64_t next_number;
     bool refuse_alters;       /* AlterPartition is answered with NOT_CONTROLLER */
     bool hold_alters;         /* ... not answered */
+    int64_t follower_rate;    /* of brokers that start from now on, for "hard"; 0: no limit */
     uint64_t metadata_one_in; /* how rarely a broker hears of the next change */
     bool producing;
     int16_t last_error; /* of the last append that was refused */

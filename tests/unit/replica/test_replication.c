@@ -473,6 +473,32 @@ static void test_returning_broker_catches_up(void **state)
     }
 }
 
+/* Broker 3 comes back to 40 kB that it lacks, and may fetch 2 kB a second: ten seconds' worth goes
+ * at once. In sync again, it is not held. */
+static void test_follower_throttle(void **state)
+{
+    (void)state;
+    for (int limited = 0; limited < 2; limited++) {
+        struct cluster *c = cluster_new(16, false);
+        warm_up(c);
+        c->follower_rate = limited ? 2000 : 0;
+        assert_int_equal(c->parts[HARD].leader, 1);
+        cluster_crash(&c->nodes[3], SIM_POWER, 3000);
+        c->producing = true;
+        cluster_run(c, 2900);
+        c->producing = false;
+        assert_true(log_bytes(replica_log(leader_of(c, HARD))) > 40000);
+        assert_int_equal(cluster_until(c, cluster_settled, 3000), !limited);
+        assert_true(cluster_until(c, cluster_settled, 60000));
+        cluster_check_settled(c);
+        c->producing = true;
+        cluster_run(c, 2000);
+        c->producing = false;
+        assert_true(cluster_until(c, cluster_settled, 200));
+        cluster_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +516,7 @@ int main(void)
         cmocka_unit_test(test_dead_fetch_is_not_waited_for),
         cmocka_unit_test(test_cut_where_logs_part),
         cmocka_unit_test(test_returning_broker_catches_up),
+        cmocka_unit_test(test_follower_throttle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
