@@ -170,6 +170,7 @@ static void start_quorum(struct mate *mate)
                                    .election_backoff_max_ms = 1000,
                                    .replay_chunk_bytes = 2000,
                                    .snapshot_bytes = crew->snapshot_bytes,
+                                   .snapshot_interval_ms = crew->snapshot_interval_ms,
                                    .retention_bytes = crew->retention_bytes,
                                    .retention_ms = crew->retention_ms,
                                    .segment_bytes = crew->segment_bytes,

@@ -64,6 +64,7 @@ struct crew {
     struct mate mates[CREW_MAX];
     bool load;              /* leaders append now and then */
     int64_t snapshot_bytes; /* 0: no snapshots */
+    int64_t snapshot_interval_ms;
     int64_t retention_bytes;
     int64_t retention_ms;
     int32_t segment_bytes;

@@ -159,11 +159,31 @@ static void a_start_begins_with_the_newest(void **state)
         } else {
             mate_crash(mate, kinds[life % 3]);
         }
+        sim_disk_put(mate->node, LOG_DIR "/00000000000000000007-0000000001.checkpoint.part", "x",
+                     1);
         mate_start(mate);
         crew_progress(&crew, 20000);
         assert_true(crew.snapshots_told > told);
         assert_int_equal(files_of(mate).parts, 0);
     }
+    crew_raze(&crew);
+}
+
+static void time_alone_makes_one_due(void **state)
+{
+    (void)state;
+    crew_build(&crew, 14, 3, 0);
+    crew.snapshot_bytes = 1 << 20;
+    crew.snapshot_interval_ms = 5000;
+    start_voters();
+    crew_progress(&crew, 5000);
+    crew_run(&crew, NULL, 4000);
+    assert_int_equal(crew.snapshots_written, 0);
+    crew_run(&crew, NULL, 12000);
+    unsigned written = crew.snapshots_written;
+    assert_in_range(written, 3, 6);
+    crew_run(&crew, NULL, 30000);
+    assert_int_equal(crew.snapshots_written, written); /* nothing new to write */
     crew_raze(&crew);
 }
 
@@ -254,7 +274,7 @@ static void a_crash_while_fetching_costs_nothing(void **state)
 static void what_comes_damaged_is_not_taken(void **state)
 {
     (void)state;
-    build_trimmed(12, 1, 30);
+    build_trimmed(12, 1, 90);
     crew.load = false;
     crew_run(&crew, NULL, 3000);
     struct mate *leader = crew_leader(&crew);
@@ -262,7 +282,8 @@ static void what_comes_damaged_is_not_taken(void **state)
     struct files files = files_of(leader);
     char path[128];
     path_of(path, files.newest);
-    assert_true(sim_disk_flip(leader->node, path, (int64_t)files.newest_size / 2, 1));
+    assert_true(files.newest_size > 1200); /* more than is looked at for its time */
+    assert_true(sim_disk_flip(leader->node, path, (int64_t)files.newest_size - 100, 1));
     mate_start(late);
     crew_run(&crew, NULL, 5000);
     assert_int_equal(files_of(late).whole, 0);
@@ -308,6 +329,47 @@ static void a_wiped_voter_fetches_one(void **state)
     mate_start(wiped);
     assert_true(crew_run(&crew, all_proven, 30000)); /* and votes again */
     assert_true(log_start(quorum_log(wiped->quorum)) >= wanted_start);
+    crew_raze(&crew);
+}
+
+static struct mate *fetcher;
+
+static bool is_fetching(struct crew *all)
+{
+    (void)all;
+    return fetcher->quorum != NULL && fetcher->quorum->download.active;
+}
+
+static bool has_fetched(struct crew *all)
+{
+    return fetcher->quorum != NULL && fetcher->expected_offset >= all->committed_end;
+}
+
+/* With the third voter gone, pieces of a snapshot are all that tells a leader of its majority. */
+static void who_fetches_one_upholds_its_leader(void **state)
+{
+    (void)state;
+    build_trimmed(15, 0, 60);
+    struct mate *leader = crew_leader(&crew);
+    struct mate *third = &crew.mates[(leader->id + 1) % 3];
+    fetcher = &crew.mates[leader->id % 3];
+    mate_crash(fetcher, SIM_KILL);
+    crew_run(&crew, NULL, 8000);
+    crew.load = false;
+    crew_run(&crew, NULL, 2000);
+    assert_ptr_equal(crew_leader(&crew), leader);
+    int32_t epoch = quorum_epoch(leader->quorum);
+    struct sim_path slow = {.delay_min_us = 40000, .delay_max_us = 50000};
+    sim_path_set(leader->node, fetcher->node, slow);
+    sim_path_set(fetcher->node, leader->node, slow);
+    mate_start(fetcher);
+    assert_true(crew_run(&crew, is_fetching, 5000));
+    int64_t begun_us = sim_now_us(crew.sim);
+    mate_crash(third, SIM_KILL);
+    assert_true(crew_run(&crew, has_fetched, 60000));
+    assert_true(sim_now_us(crew.sim) - begun_us > 3500000); /* longer than it is patient */
+    assert_int_equal(quorum_epoch(leader->quorum), epoch);
+    assert_int_equal(quorum_role(leader->quorum), QUORUM_LEADER);
     crew_raze(&crew);
 }
 
@@ -460,12 +522,14 @@ int main(void)
         cmocka_unit_test(the_log_begins_behind_snapshots),
         cmocka_unit_test(without_limits_nothing_goes),
         cmocka_unit_test(a_start_begins_with_the_newest),
+        cmocka_unit_test(time_alone_makes_one_due),
         cmocka_unit_test(on_a_full_disk_it_waits),
         cmocka_unit_test(who_comes_late_fetches_one),
         cmocka_unit_test(a_crash_while_fetching_costs_nothing),
         cmocka_unit_test(a_wiped_voter_fetches_one),
         cmocka_unit_test(what_comes_damaged_is_not_taken),
         cmocka_unit_test(with_no_room_it_is_fetched_later),
+        cmocka_unit_test(who_fetches_one_upholds_its_leader),
         cmocka_unit_test(fetches_are_judged),
         cmocka_unit_test(what_is_damaged_is_named),
     };
