@@ -30,6 +30,11 @@ struct uuid env_random_uuid(struct env *env)
     }
 }
 
+int env_open_files_max(const struct env *env)
+{
+    return env->open_files_max;
+}
+
 const struct trace *env_trace(const struct env *env)
 {
     return env->trace;

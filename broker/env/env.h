@@ -41,6 +41,8 @@ uint64_t env_random(struct env *env);
 /* A random uuid whose text does not begin with '-'. */
 struct uuid env_random_uuid(struct env *env);
 const struct trace *env_trace(const struct env *env);
+/* How many files and connections there may be at once; 0: nothing is known of a limit. */
+int env_open_files_max(const struct env *env);
 
 /* ---- timers and posts -------------------------------------------------------------------------
  */
@@ -270,6 +272,7 @@ struct env {
     int64_t wall_ms;
     struct heap timers;
     struct list posts;
+    int open_files_max;
 };
 
 void env_init(struct env *env, const struct env_ops *ops, const struct trace *trace);

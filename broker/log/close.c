@@ -126,6 +126,9 @@ static void closed(struct log *log)
         entry->start = log->start;
     }
     log->state = LOG_CLOSED;
+    for (size_t i = 0; i < log->segment_count; i++) {
+        log_drop_file(log->segments[i]);
+    }
     log_leave(log);
     log->closed(log->closed_ctx, log->failed ? log->error : ERR_NONE, &log->text);
 }

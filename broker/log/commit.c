@@ -115,6 +115,7 @@ static void commit_done_for(struct commit_item *item)
     } else if (item->written > log->durable) {
         ASSERT(item->written <= log->written);
         log->durable = item->written;
+        files_rest(log);
         log->news_durable = true;
         log_announce(log);
     }
@@ -209,7 +210,8 @@ void commit_consider(struct log *log)
         log->written <= log->durable) {
         return;
     }
-    if (log->written - log->durable >= log->config.flush_messages) {
+    if (log->written - log->durable >= log->config.flush_messages ||
+        !list_empty(&log->dir->files_waiting)) {
         join(log);
     } else if (log->config.flush_ms != INT64_MAX && !env_timer_armed(&log->flush_timer)) {
         int64_t now = env_now_ms(log->env);

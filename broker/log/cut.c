@@ -194,9 +194,11 @@ static void cut_finished(struct task *task)
     segment->exists = t->exists;
     segment->settled = false;
     segment->sealed = false;
-    segment->file = t->file;
-    t->file = NULL;
     log_add_segment(log, segment);
+    if (t->file != NULL) {
+        log_keep_file(log, segment, t->file);
+        t->file = NULL;
+    }
     log->bytes += segment->size;
     if (log->failed || t->generation != log->generation) {
         queue_flush_soon(log); /* cut again meanwhile, lower */

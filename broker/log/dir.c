@@ -67,6 +67,8 @@ struct log_dir *log_dir_open(struct env *env, const char *path,
     dir->total_bytes = -1;
     list_init(&dir->tasks);
     list_init(&dir->open_files);
+    list_init(&dir->files_waiting);
+    dir->open_files_max = OPEN_FILES_DEFAULT;
     list_init(&dir->deletions);
     env_post_init(&dir->closed_post, close_step);
     dir_init_checkpoints(dir);

@@ -193,6 +193,7 @@ struct log *log_open(struct log_dir *dir, const char *topic, int32_t partition,
     list_init(&log->commit_node);
     list_init(&log->make_node);
     list_init(&log->epochs_node);
+    list_init(&log->files_node);
     env_post_init(&log->news_post, news);
     env_post_init(&log->settle_post, settle);
     log->lane = env_lane_open(dir->env, append);
@@ -238,6 +239,8 @@ void log_drop_memory(struct log *log)
     commit_forget(log);
     make_forget(log);
     list_remove(&log->epochs_node);
+    list_remove(&log->files_node);
+    files_release(log);
     clean_drop(log);
     tasks_drop(&log->tasks);
     queue_drop(log, -1);
@@ -285,6 +288,7 @@ void log_give_up(struct log *log, enum err error, const struct err_text *text)
     log->error = error;
     log->text = *text;
     queue_drop(log, -1);
+    list_remove(&log->files_node);
     log->assigned = log->written;
     recents_truncate(&log->recents, log->written);
     (void)epochs_truncate_end(&log->epochs, log->written + 1);
@@ -354,32 +358,6 @@ void log_add_segment(struct log *log, struct segment *segment)
 {
     ASSERT(log->segment_count == 0 || log_active(log)->end_offset <= segment->base_offset);
     *MEM_PUSH(log->segments, log->segment_count, log->segment_capacity) = segment;
-}
-
-void log_drop_file(struct segment *segment)
-{
-    if (!list_empty(&segment->lru)) {
-        list_remove(&segment->lru);
-        (*segment->open_files)--;
-    }
-    env_file_unref(segment->file);
-    segment->file = NULL;
-}
-
-void log_keep_file(struct log *log, struct segment *segment, struct env_file *file)
-{
-    log_drop_file(segment);
-    segment->file = file;
-    if (!segment->settled) {
-        return;
-    }
-    struct log_dir *dir = log->dir;
-    segment->open_files = &dir->open_file_count;
-    list_push(&dir->open_files, &segment->lru);
-    dir->open_file_count++;
-    while (dir->open_file_count > OPEN_SEGMENTS_MAX) {
-        log_drop_file(CONTAINER_OF(dir->open_files.next, struct segment, lru));
-    }
 }
 
 /* ---- looking ------------------------------------------------------------------------------------

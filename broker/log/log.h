@@ -76,6 +76,8 @@ void log_dir_configure_cleaner(struct log_dir *dir, const struct log_cleaner *cl
 void log_dir_format(struct log_dir *dir, const struct log_dir_meta *meta,
                     void (*done)(void *ctx, enum err error, const struct err_text *text),
                     void *ctx);
+/* How many files of segments it may keep open; more partitions than that share them. */
+void log_dir_limit_open_files(struct log_dir *dir, int files);
 const char *log_dir_path(const struct log_dir *dir);
 const struct uuid *log_dir_id(const struct log_dir *dir);
 struct env *log_dir_env(const struct log_dir *dir);

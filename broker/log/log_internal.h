@@ -82,10 +82,10 @@ struct segment {
     bool settled;            /* sealed, synced, indexes on disk: `index` is empty then */
     bool working;            /* a roll job is under way */
     struct segment_index index;
-    struct bytes snapshot; /* producers at end_offset, for the roll job; empty: none */
-    struct env_file *file; /* NULL until someone needs it */
-    struct list lru;       /* of the directory's open settled segments */
-    int *open_files;       /* that list's count, while in it */
+    struct bytes snapshot;    /* producers at end_offset, for the roll job; empty: none */
+    struct env_file *file;    /* NULL until someone needs it */
+    struct list lru;          /* of the directory's open files at rest */
+    struct log_dir *files_of; /* while `file` is there */
 };
 
 /* What a job found out about a segment's file. */
@@ -252,6 +252,9 @@ struct log {
     bool making; /* a job is making it */
     struct list make_node;
     struct list epochs_node;
+    struct list files_node; /* in dir->files_waiting */
+    bool file_reserved;
+    bool file_granted; /* its turn has come */
 
     struct list commit_node; /* in the committer's waiting logs */
     bool committing;
@@ -279,10 +282,6 @@ size_t log_segment_index(const struct log *log, int64_t offset); /* segment_coun
 /* Segments settle in order: from here on they are not. */
 size_t log_first_unsettled(const struct log *log);
 void log_add_segment(struct log *log, struct segment *segment);
-/* Keeps `file` (a reference taken over) as the segment's open file, within the directory's bound.
- */
-void log_keep_file(struct log *log, struct segment *segment, struct env_file *file);
-void log_drop_file(struct segment *segment);
 void log_drop_memory(struct log *log);
 
 /* queue.c: the disk queue */
@@ -445,8 +444,12 @@ struct log_dir {
     struct env_lane *lane;      /* checkpoints, on the commit worker */
     struct env_lane *bulk_lane; /* open, close, deletions */
     struct committer committers[ENV_WORKERS];
-    struct list open_files; /* segment.lru */
-    int open_file_count;
+    struct list open_files; /* segment.lru: those at rest, oldest first */
+    int resting_files;
+    int open_file_count; /* of segments, at rest or not */
+    int files_reserved;  /* to be opened by writes under way */
+    int open_files_max;
+    struct list files_waiting; /* log.files_node: writes that may open no file */
     int64_t free_bytes;
     int64_t total_bytes;
     /* checkpoints */
@@ -525,6 +528,17 @@ void cleaner_stop(struct log_dir *dir);
 void clean_cancel(struct log *log);
 /* At once: the log's memory goes. */
 void clean_drop(struct log *log);
+
+/* files.c */
+/* Keeps `file` (a reference taken over) as the segment's open file. */
+void log_keep_file(struct log *log, struct segment *segment, struct env_file *file);
+void log_drop_file(struct segment *segment); /* harmless when there is none */
+/* Whether what is queued may be written now; if not, the queue goes on when it may. */
+bool files_admit(struct log *log);
+void files_release(struct log *log); /* the write is over */
+void files_busy(struct segment *segment);
+/* Something was synced. */
+void files_rest(struct log *log);
 
 /* make.c */
 /* Whether the log's directory is there; if not, it is made and the log's queue goes on then. */

@@ -14,11 +14,12 @@
 enum {
     LOG_NAME_MAX = 320, /* of a partition directory, with suffixes */
     LOG_PATH_MAX = 4096,
-    RECENT_MAX = 1024,       /* batches of a log whose position is kept for hot reads */
-    OPEN_SEGMENTS_MAX = 256, /* files of closed segments kept open in one log directory */
-    TOGETHER_MIN = 16,   /* so many small files are synced by one call, not each for itself */
-    TOGETHER_MAX = 1024, /* and no more are taken into one job */
-    PRODUCER_BATCHES = 5,    /* Kafka's ProducerStateEntry.NUM_BATCHES_TO_RETAIN */
+    RECENT_MAX = 1024,        /* batches of a log whose position is kept for hot reads */
+    OPEN_FILES_DEFAULT = 256, /* files of segments kept open in one log directory ... */
+    OPEN_FILES_MIN = 4,       /* ... and no fewer, whatever the limit */
+    TOGETHER_MIN = 16,        /* so many small files are synced by one call, not each for itself */
+    TOGETHER_MAX = 1024,      /* and no more are taken into one job */
+    PRODUCER_BATCHES = 5,     /* Kafka's ProducerStateEntry.NUM_BATCHES_TO_RETAIN */
     CHECKPOINT_LIMIT_BYTES = 64 << 20,
     SNAPSHOT_LIMIT_BYTES = 256 << 20,
     HIGH_WATERMARK_CHECKPOINT_MS = 5000, /* replica.high.watermark.checkpoint.interval.ms */

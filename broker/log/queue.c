@@ -209,6 +209,7 @@ static void write_finished(struct task *task)
     struct write_task *t = CONTAINER_OF(task, struct write_task, task);
     struct log *log = task->log;
     log->writing = false;
+    files_release(log);
     if (task->error != ERR_NONE) {
         err_wrap(&task->text, "append to %s", log->name);
         if (task->error == ERR_NO_SPACE && log->state != LOG_CLOSING) {
@@ -229,7 +230,7 @@ static void write_finished(struct task *task)
         segment->dirty = true;
         segment->name_dirty = segment->name_dirty || run->created;
         if (segment->file == NULL) {
-            segment->file = run->file;
+            log_keep_file(log, segment, run->file);
             run->file = NULL;
         }
     }
@@ -250,6 +251,7 @@ static void write_finished(struct task *task)
 static void add_to_run(struct write_task *t, struct log *log, struct pending *pending)
 {
     struct segment *segment = pending->segment;
+    files_busy(segment);
     struct write_run *run = t->run_count == 0 ? NULL : &t->runs[t->run_count - 1];
     if (run == NULL || run->segment != segment) {
         run = MEM_PUSH(t->runs, t->run_count, t->run_capacity);
@@ -318,7 +320,7 @@ static void flush(struct env_post *post)
     if (list_empty(&log->queue) && cut_step(log)) {
         return;
     }
-    if (!list_empty(&log->queue) && !log->dir->full) {
+    if (!list_empty(&log->queue) && !log->dir->full && files_admit(log)) {
         submit_write(log);
     }
     queue_submit_rolls(log);

@@ -164,6 +164,11 @@ void node_start_dirs(struct broker *broker)
     broker->dirs_waiting = broker->dir_count;
     for (int i = 0; i < broker->dir_count; i++) {
         broker->dirs[i] = log_dir_open(broker->env, paths.items[i], on_dir_opened, broker);
+        if (env_open_files_max(broker->env) > 0) {
+            /* The other half is for connections, and for ranges that are on their way. */
+            log_dir_limit_open_files(broker->dirs[i],
+                                     env_open_files_max(broker->env) / 2 / broker->dir_count);
+        }
         struct log_cleaner cleaner = node_cleaner_settings(broker);
         log_dir_configure_cleaner(broker->dirs[i], &cleaner);
     }

@@ -18,13 +18,14 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker/os/impl.h"
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
-enum { IOVS = 64 };
+enum { IOVS = 64, OPEN_PAUSE_MS = 5, OPEN_PATIENCE_MS = 10000 };
 
 struct os_file {
     struct env_file file; /* first */
@@ -90,6 +91,23 @@ static void file_close(struct env_file *file)
     close_done(&f->close);
 }
 
+/* The log room keeps to its share of the limit of open files; connections and ranges on their way
+ * may still reach it for a moment. That is waited for: it says nothing of the disk. */
+static int open_patiently(const char *path, int how)
+{
+    const struct timespec pause = {.tv_nsec = OPEN_PAUSE_MS * 1000000L};
+    for (int waited_ms = 0;; waited_ms += OPEN_PAUSE_MS) {
+        int fd = open(path, how, 0600);
+        bool scarce = fd < 0 && (errno == EMFILE || errno == ENFILE);
+        if (fd >= 0 || (errno != EINTR && !scarce) || waited_ms >= OPEN_PATIENCE_MS) {
+            return fd;
+        }
+        if (scarce) {
+            nanosleep(&pause, NULL);
+        }
+    }
+}
+
 static enum err fs_open(struct env_fs *fs, const char *path, int flags, struct env_file **out,
                         struct err_text *text)
 {
@@ -99,10 +117,7 @@ static enum err fs_open(struct env_fs *fs, const char *path, int flags, struct e
     how |= flags & ENV_OPEN_CREATE ? O_CREAT : 0;
     how |= flags & ENV_OPEN_TRUNCATE ? O_TRUNC : 0;
     how |= flags & ENV_OPEN_EXCLUSIVE ? O_EXCL : 0;
-    int fd;
-    do {
-        fd = open(path, how, 0600);
-    } while (fd < 0 && errno == EINTR);
+    int fd = open_patiently(path, how);
     if (fd < 0) {
         return failed(text, flags & ENV_OPEN_CREATE ? "create" : "open", path);
     }

@@ -99,6 +99,7 @@ void os_close(struct env *env, env_conn conn, bool flush_first);
 void os_conns_forget(struct os *os); /* every handle becomes stale */
 
 /* service.c */
-void os_raise_open_files(const struct trace *trace);
+/* The limit there is then; 0 unknown. */
+int os_raise_open_files(const struct trace *trace);
 
 #endif

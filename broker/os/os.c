@@ -158,7 +158,7 @@ struct os *os_open(const struct trace *trace, struct err_text *text)
     env_init(&os->env, &os_ops, trace);
     os->fs.ops = &os_fs_ops;
     os->loop_thread = pthread_self();
-    os_raise_open_files(trace);
+    os->env.open_files_max = os_raise_open_files(trace);
     init_handles(os);
     os->net = net_new(&os->loop, trace);
     /* After net's, and so run before it (libuv runs the newest first): what a turn sends leaves in

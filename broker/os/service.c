@@ -1,5 +1,6 @@
 /* What the process owes its surroundings: signals, the service manager, limits, and lines on
  * stderr. */
+#include <limits.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -75,18 +76,20 @@ struct trace os_trace(enum trace_level level)
 
 /* ---- limits ---- */
 
-void os_raise_open_files(const struct trace *trace)
+int os_raise_open_files(const struct trace *trace)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) {
-        return;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return 0;
     }
     rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    if (before != limit.rlim_max && setrlimit(RLIMIT_NOFILE, &limit) != 0) {
         trace_warn(trace, "raise the limit of open files from %llu to %llu: %s",
                    (unsigned long long)before, (unsigned long long)limit.rlim_max, strerror(errno));
+        limit.rlim_cur = before;
     }
+    return limit.rlim_cur < INT_MAX ? (int)limit.rlim_cur : INT_MAX;
 }
 
 /* ---- signals ---- */

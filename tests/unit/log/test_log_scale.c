@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "broker/log/log_internal.h"
 #include "tests/unit/log/rig.h"
 
 static void fill(struct rig *r, int batches)
@@ -125,6 +126,8 @@ static void test_torn_index_at_the_recovery_point(void **state)
 
 /* ---- many logs ---- */
 
+#define FEW_FILES 5
+
 enum { CROWD = 20 };
 
 struct crowd;
@@ -141,6 +144,7 @@ struct crowd {
     int waiting; /* members that have not answered */
     int failed;
     bool durable_wanted;
+    bool few_files;
 };
 
 static void crowd_opened(void *ctx, struct log *log, const struct log_opened *opened)
@@ -189,6 +193,9 @@ static bool crowd_open(struct crowd *c)
 {
     if (!rig_open_dir(c->r)) {
         return false;
+    }
+    if (c->few_files) {
+        log_dir_limit_open_files(c->r->dir, FEW_FILES);
     }
     for (int i = 0; i < CROWD; i++) {
         struct member *m = &c->members[i];
@@ -276,7 +283,7 @@ static bool crowd_live(struct crowd *c)
 
 static uint64_t crowd_once(uint64_t seed, uint64_t crash_at, enum sim_crash how)
 {
-    struct crowd c = {.r = rig_new(seed)};
+    struct crowd c = {.r = rig_new(seed), .few_files = seed % 2 == 0};
     if (crash_at > 0) {
         rig_crash_at(c.r, crash_at, how);
     }
@@ -305,6 +312,52 @@ static void test_crash_points_of_many(void **state)
     }
 }
 
+static int files_open(const struct crowd *c)
+{
+    int open = 0;
+    for (int i = 0; i < CROWD; i++) {
+        const struct log *log = c->members[i].log;
+        for (size_t k = 0; k < log->segment_count; k++) {
+            open += log->segments[k]->file != NULL;
+        }
+    }
+    return open;
+}
+
+/* More logs than files may be open: all are written and synced in turn, whether syncs are wanted at
+ * once or never, and those who have a file open do not keep the others waiting. */
+static void write_with_few_files(int64_t flush_messages)
+{
+    struct crowd c = {.r = rig_new(31), .few_files = true};
+    c.r->config.flush_messages = flush_messages;
+    assert_true(crowd_open(&c));
+    for (int round = 0; round < 30; round++) {
+        crowd_append(&c, 1);
+        c.durable_wanted = false;
+        if (round % 5 == 0) {
+            assert_true(rig_run(c.r, 3000));
+        } else {
+            assert_true(rig_run(c.r, 1));
+        }
+        assert_true(files_open(&c) <= FEW_FILES);
+    }
+    assert_true(rig_run(c.r, 60000));
+    for (int i = 0; i < CROWD; i++) {
+        assert_int_equal(log_end(c.members[i].log), 30);
+        assert_true(flush_messages > 1 || log_durable_end(c.members[i].log) == 30);
+    }
+    assert_true(crowd_close(&c));
+    assert_int_equal(c.failed, 0);
+    rig_free(c.r);
+}
+
+static void test_few_files(void **state)
+{
+    (void)state;
+    write_with_few_files(1);
+    write_with_few_files(INT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_deleted_before_it_was_made),
         cmocka_unit_test(test_appeared_meanwhile),
         cmocka_unit_test(test_torn_index_at_the_recovery_point),
+        cmocka_unit_test(test_few_files),
         cmocka_unit_test(test_crash_points_of_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
