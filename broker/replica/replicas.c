@@ -64,6 +64,21 @@ static void on_log_full(void *ctx, struct log *log)
     replica_refuse_unwritten(ctx);
 }
 
+/* Retention is everyone's own: who fetches from us hears where the log begins now, and the leader
+ * by our next fetch. */
+static void tend(struct replica *replica)
+{
+    int64_t start = log_start(replica->log);
+    log_tend(replica->log, replica->high_watermark);
+    if (log_start(replica->log) == start) {
+        return;
+    }
+    if (replica->following.fetcher != NULL) {
+        fetcher_changed(replica);
+    }
+    env_post(replica->all->env, &replica->news);
+}
+
 static void on_tend(struct env_timer *timer)
 {
     struct replicas *all = CONTAINER_OF(timer, struct replicas, tend);
@@ -72,11 +87,7 @@ static void on_tend(struct env_timer *timer)
     HASH_ITER(hh, all->by_key, replica, next)
     {
         if (replica->state == REPLICA_ONLINE) {
-            log_tend(replica->log, replica->high_watermark);
-            if (replica->following.in_session &&
-                replica->following.named.log_start != log_start(replica->log)) {
-                fetcher_changed(replica); /* retention is everyone's own: the leader is told */
-            }
+            tend(replica);
         } else if (replica->state == REPLICA_FAILED && replica->roomless && all->closed == NULL) {
             replica->state = REPLICA_OPENING;
             all->opening++;

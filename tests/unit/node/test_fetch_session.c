@@ -236,6 +236,20 @@ static void test_cost_is_of_what_changed(void **state)
     scene_free(s);
 }
 
+/* Retention moves the start of a log that nobody writes to. */
+static void test_start_is_told(void **state)
+{
+    (void)state;
+    struct scene *s = scene_new(66, NULL);
+    produce(s, "t", 0); /* long ago, by its own time */
+    int32_t id = ask(s, naming(s, &s->desk->topic_id, 0, 1, 1), 0, 0)->session_id;
+    assert_int_equal(go_on(s, id, 1)->responses.count, 0);
+    desk_run(s->desk, 65000);
+    assert_int_equal(only(go_on(s, id, 2))->log_start_offset, 1);
+    assert_int_equal(go_on(s, id, 3)->responses.count, 0);
+    scene_free(s);
+}
+
 /* With all slots taken: no session, unless one has been silent for two minutes, or is smaller and
  * older than that. */
 static void test_slots(void **state)
@@ -273,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_dropped_connection),
         cmocka_unit_test(test_cost_is_of_what_changed),
+        cmocka_unit_test(test_start_is_told),
         cmocka_unit_test(test_slots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

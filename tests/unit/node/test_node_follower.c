@@ -460,9 +460,20 @@ static void test_session_of_a_follower(void **state)
         out = line_ask(p->follower, WIRE_FETCH, 17, r, &p->arena);
         assert_int_equal(out->responses.count, 0);
     }
+    /* A start that a client moved is told at once. */
+    struct replica *replica = replicas_find(p->desk->broker->replicas, &p->topic_id, 0);
+    r->session_epoch++;
+    r->max_wait_ms = WAIT_MS;
+    int32_t id = line_send(p->follower, WIRE_FETCH, 17, r);
+    desk_run(p->desk, 100);
+    int64_t offset = 1;
+    assert_int_equal(replica_delete_records(replica, &offset), KAFKA_NONE);
+    desk_run(p->desk, 100);
+    assert_false(waits(p->follower));
+    out = line_take(p->follower, WIRE_FETCH, 17, id, &p->arena);
+    assert_int_equal(out->responses.items[0].partitions.items[0].log_start_offset, 1);
     produce(p);
     desk_run(p->desk, 20000); /* over a look for those that lag, which is every 15 s */
-    const struct replica *replica = replicas_find(p->desk->broker->replicas, &p->topic_id, 0);
     assert_int_equal(replica_isr_count(replica), 2);
     desk_run(p->desk, 40000); /* but not for ever */
     assert_int_equal(replica_isr_count(replica), 1);
