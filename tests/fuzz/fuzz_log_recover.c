@@ -5,9 +5,9 @@
  * power failure while it recovers; then come the files. Checksums can be set right, so that what
  * lies behind them is reached.
  *
- * An open that fails says why and has changed no segment. One that succeeds, with nothing trusted
- * unread, gives back whole batches in order up to its end; takes an append; and closed cleanly
- * opens again without another look, at the same offsets. */
+ * An open that fails says why and has changed no segment. One that succeeds reaches what was
+ * promised and, with nothing trusted unread, gives back whole batches in order up to its end; takes
+ * an append; and closed cleanly opens again without another look, at the same offsets. */
 #include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -311,7 +311,7 @@ static void read_all(struct world *w, bool trusted)
             return;
         }
         if (read.size == 0) {
-            ASSERT(trusted && read.next_offset == at); /* a gap that has no batch behind it */
+            ASSERT(read.next_offset == at); /* a gap that has no batch behind it */
             return;
         }
         ASSERT(read.next_offset > at && read.bytes != NULL);
@@ -364,6 +364,8 @@ static void live_on(struct world *w, const struct plan *plan)
     ASSERT(log_start(w->log) == w->opened.start_offset && log_end(w->log) == w->opened.end_offset);
     ASSERT(log_start(w->log) <= log_end(w->log));
     ASSERT(log_durable_end(w->log) == log_end(w->log));
+    ASSERT(plan->recovery_point == UINT8_MAX || log_end(w->log) >= plan->recovery_point);
+    ASSERT(plan->high_watermark == UINT8_MAX || log_end(w->log) >= plan->high_watermark);
     read_all(w, trusted);
     append_one(w);
     int64_t start = log_start(w->log);

@@ -126,6 +126,30 @@ static void test_bounds(void **state)
     rig_free(r);
 }
 
+/* What the recovery point on disk does not cover is left alone, for above it a crash takes every
+ * gap between segments for a loss. */
+static void test_not_above_recovery_point(void **state)
+{
+    (void)state;
+    struct rig *r = compacted_rig(7);
+    struct log_cleaner cleaner = log_cleaner_default();
+    cleaner.backoff_ms = 100;
+    log_dir_configure_cleaner(r->dir, &cleaner);
+    fill(r, 300);
+    int64_t before = log_bytes(r->log);
+    assert_true(rig_run(r, 20000)); /* the recovery point goes to disk once a minute */
+    assert_int_equal(log_bytes(r->log), before);
+    assert_true(rig_run(r, 60000));
+    int64_t after = log_bytes(r->log);
+    assert_true(after < before);
+    fill(r, 300);
+    before = log_bytes(r->log);
+    assert_true(rig_run(r, 10000));
+    assert_int_equal(log_bytes(r->log), before);
+    rig_check_compacted(r);
+    rig_free(r);
+}
+
 /* A tombstone is there until delete.retention.ms after the compaction that first kept it. */
 static void test_tombstones(void **state)
 {
@@ -210,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_keymap),
         cmocka_unit_test(test_latest_stays),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_not_above_recovery_point),
         cmocka_unit_test(test_tombstones),
         cmocka_unit_test(test_producers),
         cmocka_unit_test(test_throttled_and_cancelled),

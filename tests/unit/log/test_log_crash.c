@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -153,10 +154,72 @@ static void test_sync_across_a_cut(void **state)
     }
 }
 
+static void note_base(void *ctx, const char *path, const uint8_t *data, size_t size)
+{
+    int64_t *newest = ctx;
+    const char *name = strrchr(path, '/') + 1;
+    (void)data;
+    (void)size;
+    if (strlen(name) == 24 && strcmp(name + 20, ".log") == 0) {
+        *newest = strtoll(name, NULL, 10);
+    }
+}
+
+/* Appends by one producer until the disk has another segment; that one's base. */
+static int64_t fill_segment(struct rig *r, int producer)
+{
+    int64_t before = 0;
+    int64_t newest = 0;
+    sim_disk_walk(r->node, "/data/logs/topic-3", note_base, &before);
+    for (newest = before; newest == before;) {
+        assert_int_equal(rig_append(r, 1, 300, producer), 0);
+        assert_true(rig_wait_durable(r));
+        sim_disk_walk(r->node, "/data/logs/topic-3", note_base, &newest);
+    }
+    assert_true(rig_run(r, 1000));
+    return newest;
+}
+
+/* A deletion that a crash cut short is finished at recovery. Who wrote last in what goes then is
+ * known only to the snapshot that recovery makes, and is known after the next crash too. */
+static void test_producers_of_what_recovery_drops(void **state)
+{
+    (void)state;
+    char line[80];
+    char path[80];
+    struct rig *r = rig_new(21);
+    assert_true(rig_open(r));
+    log_begin_epoch(r->log, r->epoch);
+    (void)fill_segment(r, 0);
+    int64_t between = fill_segment(r, 1);
+    int64_t last = fill_segment(r, -1);
+    rig_crash(r, SIM_POWER);
+    snprintf(line, sizeof line, "0\n1\ntopic 3 %lld\n", (long long)last);
+    sim_disk_put(r->node, "/data/logs/log-start-offset-checkpoint", line, strlen(line));
+    for (int i = 0; i < 2; i++) { /* the rolls had not come so far */
+        snprintf(path, sizeof path, "/data/logs/topic-3/%020lld.snapshot",
+                 (long long)(i == 0 ? between : last));
+        assert_true(sim_disk_exists(r->node, path));
+        sim_disk_remove(r->node, path);
+    }
+    r->start = last;
+    for (int crashes = 0; crashes < 3; crashes++) {
+        rig_restart(r);
+        assert_true(rig_open(r));
+        assert_int_equal(log_start(r->log), last);
+        assert_true(rig_check(r));
+        r->next_sequence[1] = 1000;
+        assert_int_equal(rig_append(r, 1, 10, 1), KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+        rig_crash(r, SIM_POWER);
+    }
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sync_across_a_cut),
+        cmocka_unit_test(test_producers_of_what_recovery_drops),
         cmocka_unit_test(test_random_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

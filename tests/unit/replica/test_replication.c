@@ -270,6 +270,14 @@ static bool all_trimmed(struct cluster *c)
     return replica_low_watermark(leader_of(c, HARD)) >= trimmed_to;
 }
 
+static int fires;
+
+static void count_fire(struct replica_watch *watch)
+{
+    (void)watch;
+    fires++;
+}
+
 /* Records are deleted once every replica that is alive has deleted them. */
 static void test_deleted_at_all_who_live(void **state)
 {
@@ -284,11 +292,19 @@ static void test_deleted_at_all_who_live(void **state)
     assert_int_equal(replica_delete_records(replica, &offset), KAFKA_OFFSET_OUT_OF_RANGE);
     assert_int_equal(replica_low_watermark(replica), 0);
     trimmed_to = offset = replica_high_watermark(replica) - 5;
+    struct replica_watch watch = {.fire = count_fire};
+    fires = 0;
+    replica_watch(replica, &watch);
     assert_int_equal(replica_delete_records(replica, &offset), 0);
+    cluster_run(c, 1); /* parked fetches look again */
+    assert_int_equal(fires, 1);
+    replica_watch(replica, &watch);
     assert_int_equal(log_start(replica_log(replica)), offset);
     assert_int_equal(replica_low_watermark(replica), 0);
     /* Their fetches are parked for 100 ms at most. */
     assert_true(cluster_until(c, all_trimmed, 150));
+    cluster_run(c, 1);
+    assert_int_equal(fires, 2);
     struct replica *follower = cluster_replica(&c->nodes[3], HARD);
     assert_int_equal(log_start(replica_log(follower)), offset);
     int64_t from_follower = offset;
