@@ -203,8 +203,12 @@ void quorum_snapshots_trim(struct quorum *quorum)
         return;
     }
     while (quorum->snapshot_count > 1 &&
-           quorum->snapshots[0].wanted_until_ms <= env_now_ms(quorum->env) &&
            (too_old(quorum, &quorum->snapshots[0]) || too_much(quorum))) {
+        int64_t wanted_until_ms = quorum->snapshots[0].wanted_until_ms;
+        if (wanted_until_ms > env_now_ms(quorum->env)) {
+            env_timer_set(quorum->env, &quorum->tend, wanted_until_ms);
+            return;
+        }
         trim_one(quorum);
     }
 }
