@@ -91,6 +91,14 @@ bool fetch_look_consumer(struct fetch_part *part, struct replica *replica)
         fetch_tell_now(part);
         return false;
     }
+    /* A follower that has not come so far (one that has just been added may have nothing) knows
+     * nothing of the offset: the client looks for the leader, and does not begin again elsewhere.
+     */
+    if (offset > log_end(log) &&
+        replica_leader_id(replica) != fetch_part_request(part)->api->broker_id) {
+        fetch_error(part, KAFKA_OFFSET_NOT_AVAILABLE);
+        return false;
+    }
     if (diverges(part, log)) {
         return false;
     }

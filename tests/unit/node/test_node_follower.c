@@ -384,6 +384,43 @@ static void test_leader_instead(void **state)
     pair_free(p);
 }
 
+/* A replica that has not come so far, as one that was just added, knows nothing of an offset: who
+ * was told that it is out of range would begin again elsewhere. */
+static void test_not_so_far(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(8);
+    struct create_topics_request *r = request_new(WIRE_CREATE_TOPICS, &p->arena);
+    static int32_t both[] = {2, 1}; /* 2, who is played, leads and gives nothing */
+    r->timeout_ms = 5000;
+    r->topics.count = 1;
+    r->topics.items = arena_array(&p->arena, 1, sizeof *r->topics.items);
+    r->topics.items[0].name = wire_str("behind");
+    r->topics.items[0].num_partitions = -1;
+    r->topics.items[0].replication_factor = -1;
+    r->topics.items[0].assignments.count = 1;
+    r->topics.items[0].assignments.items =
+        arena_array(&p->arena, 1, sizeof *r->topics.items[0].assignments.items);
+    r->topics.items[0].assignments.items[0].broker_ids.items = both;
+    r->topics.items[0].assignments.items[0].broker_ids.count = 2;
+    const struct create_topics_response *made =
+        line_ask(p->producer, WIRE_CREATE_TOPICS, 7, r, &p->arena);
+    assert_int_equal(made->topics.items[0].error_code, KAFKA_NONE);
+    desk_run(p->desk, 300);
+    static const struct {
+        int64_t offset;
+        int16_t error;
+    } rows[] = {{5, KAFKA_OFFSET_NOT_AVAILABLE}, {0, KAFKA_NONE}, {-1, KAFKA_OFFSET_OUT_OF_RANGE}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fetch_request *f = fetch_as(p, -1, -1, rows[i].offset);
+        f->max_wait_ms = 0;
+        f->topics.items[0].topic_id = made->topics.items[0].topic_id;
+        const struct fetch_response *got = line_ask(p->consumer, WIRE_FETCH, 16, f, &p->arena);
+        assert_int_equal(got->responses.items[0].partitions.items[0].error_code, rows[i].error);
+    }
+    pair_free(p);
+}
+
 /* A consumer is sent to the replica in its rack, if that has what it asks for (KIP-392). */
 static void test_nearest_replica(void **state)
 {
@@ -528,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_parked_over_an_end),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_leader_instead),
+        cmocka_unit_test(test_not_so_far),
         cmocka_unit_test(test_nearest_replica),
         cmocka_unit_test(test_session_of_a_follower),
         cmocka_unit_test(test_leader_throttle),
