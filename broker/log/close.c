@@ -22,8 +22,8 @@ struct shut_task {
     size_t file_count;
     size_t file_capacity;
     struct bytes snapshot;
-    struct bytes epochs;
-    bool sync_dir;
+    struct bytes epochs; /* empty: the file is good */
+    bool sync;           /* each file for itself; else dir.c syncs all before it marks them clean */
 };
 
 static void shut_release(struct task *task)
@@ -48,20 +48,21 @@ static void shut_run(struct task *task, struct env_fs *fs)
             e = segment_sync(fs, file->file, &task->text);
         }
         if (e == ERR_NONE) {
-            e = segment_write_indexes(fs, t->path, file->base_offset, &file->index, &task->text);
+            e = segment_write_indexes(fs, t->path, file->base_offset, &file->index, t->sync,
+                                      &task->text);
         }
     }
     if (e == ERR_NONE) {
         char *path = segment_path(t->path, t->end_offset, ".snapshot");
-        e = file_write(fs, path, t->snapshot.data, t->snapshot.size, &task->text);
+        e = file_put(fs, path, t->snapshot.data, t->snapshot.size, t->sync, &task->text);
         mem_free(path);
     }
-    if (e == ERR_NONE) {
+    if (e == ERR_NONE && t->epochs.size > 0) {
         char *path = path_join(t->path, "leader-epoch-checkpoint");
         e = env_fs_replace(fs, path, t->epochs.data, t->epochs.size, &task->text);
         mem_free(path);
     }
-    task->error = e == ERR_NONE ? env_fs_sync_dir(fs, t->path, &task->text) : e;
+    task->error = e == ERR_NONE && t->sync ? env_fs_sync_dir(fs, t->path, &task->text) : e;
 }
 
 static void shut_finished(struct task *task)
@@ -97,14 +98,19 @@ static void shut(struct log *log)
             continue;
         }
         segment_seal_times(segment);
-        *MEM_PUSH(task->files, task->file_count, task->file_capacity) =
-            (struct shut_file){.base_offset = segment->base_offset,
-                               .file = segment->file == NULL ? NULL : env_file_ref(segment->file),
-                               .index = segment->index};
+        bool behind = segment->dirty || log->durable < log->written;
+        *MEM_PUSH(task->files, task->file_count, task->file_capacity) = (struct shut_file){
+            .base_offset = segment->base_offset,
+            .file = behind && segment->file != NULL ? env_file_ref(segment->file) : NULL,
+            .index = segment->index};
     }
     producers_snapshot(&log->producers, &task->snapshot);
-    epochs_format(&log->epochs, &task->epochs);
-    log->epochs_dirty = false;
+    /* What the file has too much at either end is known by the log's ends. */
+    if (epochs_wait(log, log->assigned)) {
+        epochs_format(&log->epochs, &task->epochs);
+    }
+    task->sync = HASH_COUNT(log->dir->entries) < TOGETHER_MIN;
+    log->dir->unsynced = log->dir->unsynced || !task->sync;
     task->task.run = shut_run;
     task->task.finished = shut_finished;
     task->task.release = shut_release;
@@ -147,8 +153,8 @@ void log_settle(struct log *log)
             closed(log);
         } else if (!list_empty(&log->queue) || log->cut_wanted) {
             queue_flush_soon(log);
-        } else if (!log->made) {
-            log->shut = true; /* nothing was ever written */
+        } else if (!log->made || log->entry->clean) {
+            log->shut = true; /* nothing was ever written, or nothing since the last clean stop */
             closed(log);
         } else {
             shut(log);

@@ -236,6 +236,7 @@ struct close_task {
     struct task task;
     char *path;
     struct bytes texts[CHECKPOINTS];
+    struct env_file *lock; /* NULL: nothing is left to be synced */
     int64_t broker_epoch;
     bool clean;
 };
@@ -246,13 +247,17 @@ static void close_release(struct task *task)
     for (int i = 0; i < CHECKPOINTS; i++) {
         bytes_free(&t->texts[i]);
     }
+    env_file_unref(t->lock);
     mem_free(t->path);
 }
 
 static void close_run(struct task *task, struct env_fs *fs)
 {
     struct close_task *t = CONTAINER_OF(task, struct close_task, task);
-    task->error = dir_checkpoint_write(fs, t->path, t->texts, CHECKPOINT_ALL, &task->text);
+    task->error = t->lock != NULL ? sync_all(fs, t->lock, &task->text) : ERR_NONE;
+    if (task->error == ERR_NONE) {
+        task->error = dir_checkpoint_write(fs, t->path, t->texts, CHECKPOINT_ALL, &task->text);
+    }
     if (task->error == ERR_NONE && t->clean) {
         struct bytes marker = {0};
         char *path = path_join(t->path, DIR_CLEAN_FILE);
@@ -277,6 +282,7 @@ static void close_start(struct log_dir *dir)
     task->path = mem_strdup(dir->path);
     task->broker_epoch = dir->close_broker_epoch;
     task->clean = !dir->unclean;
+    task->lock = dir->unsynced ? env_file_ref(dir->lock) : NULL;
     dir_checkpoint_texts(dir, CHECKPOINT_ALL, task->texts);
     task->task.run = close_run;
     task->task.finished = close_finished;

@@ -86,7 +86,8 @@ static void load_finished(struct task *task)
     if (epochs_wait(log, log->written)) {
         epochs_save(log); /* what was learned from batches is in no file yet */
     }
-    log->entry->clean = load->opened.cut_bytes == 0 && load->clean;
+    log->entry->clean =
+        load->clean && load->opened.cut_bytes == 0 && load->opened.recovered_bytes == 0;
     if (load->opened.cut_bytes > 0) {
         trace_warn(env_trace(log->env),
                    "recovered %s: cut %" PRId64 " bytes of a torn tail, the log ends at offset "

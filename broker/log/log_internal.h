@@ -118,9 +118,9 @@ enum err segment_walk(struct env_fs *fs, struct env_file *file, int64_t size, in
                       bool check_crc, int32_t index_interval_bytes, struct segment_facts *facts,
                       void (*each)(void *ctx, const struct batch *batch), void *ctx,
                       struct err_text *text);
-/* Writes and syncs .index and .timeindex; the caller syncs the directory. */
+/* Writes, and syncs if asked to, .index and .timeindex; the caller syncs the directory. */
 enum err segment_write_indexes(struct env_fs *fs, const char *dir_path, int64_t base_offset,
-                               const struct segment_index *index, struct err_text *text);
+                               const struct segment_index *index, bool sync, struct err_text *text);
 /* Those of a segment that is about to hold other batches, or of which nothing is known: they are
  * made anew when it is closed. The caller syncs the directory. */
 enum err segment_remove_indexes(struct env_fs *fs, const char *dir_path, int64_t base_offset,
@@ -475,8 +475,9 @@ struct log_dir {
     struct env_timer clean_step_timer;
     struct env_lane *clean_lane; /* opened by the first compaction */
     struct log *cleaning;
-    bool full;    /* room.c */
-    bool unclean; /* a log could not be closed for want of room */
+    bool full;     /* room.c */
+    bool unsynced; /* logs were closed whose files are not synced yet */
+    bool unclean;  /* a log could not be closed for want of room */
     int64_t full_said_ms;
     struct env_timer room_timer;
     void (*closed)(void *ctx, enum err error, const struct err_text *text);

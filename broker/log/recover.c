@@ -240,8 +240,8 @@ static enum err write_index(struct load *load, struct env_fs *fs, struct segment
 {
     index_add_time(&facts->index, facts->base_offset, facts->max_timestamp,
                    facts->max_timestamp_offset);
-    enum err e =
-        segment_write_indexes(fs, load->path, facts->base_offset, &facts->index, &load->task.text);
+    enum err e = segment_write_indexes(fs, load->path, facts->base_offset, &facts->index, true,
+                                       &load->task.text);
     return e == ERR_NONE ? env_fs_sync_dir(fs, load->path, &load->task.text) : e;
 }
 

@@ -41,7 +41,8 @@ static void roll_run(struct task *task, struct env_fs *fs)
         mem_free(path);
     }
     if (task->error == ERR_NONE) {
-        task->error = segment_write_indexes(fs, t->path, t->base_offset, &t->index, &task->text);
+        task->error =
+            segment_write_indexes(fs, t->path, t->base_offset, &t->index, true, &task->text);
     }
     if (task->error == ERR_NONE) {
         task->error = env_fs_sync_dir(fs, t->path, &task->text);

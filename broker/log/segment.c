@@ -195,16 +195,16 @@ enum err segment_remove_indexes(struct env_fs *fs, const char *dir_path, int64_t
 }
 
 enum err segment_write_indexes(struct env_fs *fs, const char *dir_path, int64_t base_offset,
-                               const struct segment_index *index, struct err_text *text)
+                               const struct segment_index *index, bool sync, struct err_text *text)
 {
     struct bytes offsets = {0};
     struct bytes times = {0};
     index_encode(index, &offsets, &times);
     char *offset_path = segment_path(dir_path, base_offset, ".index");
     char *time_path = segment_path(dir_path, base_offset, ".timeindex");
-    enum err e = file_write(fs, offset_path, offsets.data, offsets.size, text);
+    enum err e = file_put(fs, offset_path, offsets.data, offsets.size, sync, text);
     if (e == ERR_NONE) {
-        e = file_write(fs, time_path, times.data, times.size, text);
+        e = file_put(fs, time_path, times.data, times.size, sync, text);
     }
     mem_free(offset_path);
     mem_free(time_path);

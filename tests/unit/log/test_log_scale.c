@@ -207,15 +207,20 @@ static bool crowd_open(struct crowd *c)
     return crowd_wait(c);
 }
 
+static void member_append(struct crowd *c, int i, int32_t epoch)
+{
+    struct log_append_result result;
+    struct buf *buf = rig_build(c->r, 1, 50, -1, 1000);
+    log_begin_epoch(c->members[i].log, epoch);
+    log_append_as_leader(c->members[i].log, buf, 0, buf->size, epoch, &result);
+    assert_int_equal(result.error, 0);
+    buf_unref(buf);
+}
+
 static void crowd_append(struct crowd *c, int32_t epoch)
 {
     for (int i = 0; i < CROWD; i++) {
-        struct log_append_result result;
-        struct buf *buf = rig_build(c->r, 1, 50, -1, 1000);
-        log_begin_epoch(c->members[i].log, epoch);
-        log_append_as_leader(c->members[i].log, buf, 0, buf->size, epoch, &result);
-        assert_int_equal(result.error, 0);
-        buf_unref(buf);
+        member_append(c, i, epoch);
     }
     c->durable_wanted = true;
 }
@@ -358,6 +363,30 @@ static void test_few_files(void **state)
     write_with_few_files(INT64_MAX);
 }
 
+/* As many as may have a file open are never synced and at rest, or never at rest: one more is
+ * written all the same. */
+static void test_one_file_too_many(void **state)
+{
+    (void)state;
+    for (int busy = 0; busy < 2; busy++) {
+        struct crowd c = {.r = rig_new(32), .few_files = true};
+        c.r->config.flush_messages = busy ? 1 : INT64_MAX;
+        assert_true(crowd_open(&c));
+        for (int round = 0; round < 300; round++) {
+            for (int i = 0; i < FEW_FILES && (busy || round == 0); i++) {
+                member_append(&c, i, 1);
+            }
+            if (round == 200) {
+                member_append(&c, FEW_FILES, 1);
+            }
+            assert_true(rig_run(c.r, 1));
+        }
+        assert_int_equal(log_end(c.members[FEW_FILES].log), 1);
+        assert_true(rig_run(c.r, 60000) && crowd_close(&c));
+        rig_free(c.r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_appeared_meanwhile),
         cmocka_unit_test(test_torn_index_at_the_recovery_point),
         cmocka_unit_test(test_few_files),
+        cmocka_unit_test(test_one_file_too_many),
         cmocka_unit_test(test_crash_points_of_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
