@@ -489,18 +489,10 @@ static void test_session_of_a_follower(void **state)
     assert_int_equal(out->responses.items[0].partitions.items[0].high_watermark, 1);
     desk_run(p->desk, 10);
     assert_true(acknowledged(p));
-    /* Silent rounds, longer than replica.lag.time.max.ms allows: it is in sync when they end. */
-    r->topics.count = 0;
-    r->max_wait_ms = 500;
-    for (int i = 0; i < 100; i++) {
-        r->session_epoch++;
-        out = line_ask(p->follower, WIRE_FETCH, 17, r, &p->arena);
-        assert_int_equal(out->responses.count, 0);
-    }
     /* A start that a client moved is told at once. */
     struct replica *replica = replicas_find(p->desk->broker->replicas, &p->topic_id, 0);
+    r->topics.count = 0;
     r->session_epoch++;
-    r->max_wait_ms = WAIT_MS;
     int32_t id = line_send(p->follower, WIRE_FETCH, 17, r);
     desk_run(p->desk, 100);
     int64_t offset = 1;
@@ -509,6 +501,13 @@ static void test_session_of_a_follower(void **state)
     assert_false(waits(p->follower));
     out = line_take(p->follower, WIRE_FETCH, 17, id, &p->arena);
     assert_int_equal(out->responses.items[0].partitions.items[0].log_start_offset, 1);
+    /* Silent rounds, longer than replica.lag.time.max.ms allows: it is in sync when they end. */
+    r->max_wait_ms = 500;
+    for (int i = 0; i < 100; i++) {
+        r->session_epoch++;
+        out = line_ask(p->follower, WIRE_FETCH, 17, r, &p->arena);
+        assert_int_equal(out->responses.count, 0);
+    }
     produce(p);
     desk_run(p->desk, 20000); /* over a look for those that lag, which is every 15 s */
     assert_int_equal(replica_isr_count(replica), 2);
