@@ -43,14 +43,12 @@ const struct trace *controller_trace(const struct controller *controller)
 
 int16_t register_broker_version(const struct image *image)
 {
-    int16_t level = image_feature_level(image, "metadata.version");
-    return level >= METADATA_VERSION_4_3_IV0 ? 4 : level >= METADATA_VERSION_3_7_IV2 ? 3 : 2;
+    return image_broker_record_version(image);
 }
 
 int16_t partition_version(const struct image *image)
 {
-    int16_t level = image_feature_level(image, "metadata.version");
-    return level >= METADATA_VERSION_4_0_IV1 ? 2 : level >= METADATA_VERSION_3_7_IV2 ? 1 : 0;
+    return image_partition_record_version(image);
 }
 
 /* ---- life -------------------------------------------------------------------------------------
