@@ -98,6 +98,9 @@ enum err checkpoint_parse(const void *data, size_t size, struct checkpoint *out,
     struct words in = {.at = data, .end = (const char *)data + size};
     int64_t count = 0;
     ASSERT(out->count == 0);
+    if (size == 0) {
+        return ERR_NONE; /* as Apache Kafka makes the file before it has anything to say */
+    }
     if (!head_get(&in, &count)) {
         return bad_line(&in, "version 0, then a count of lines", text);
     }
@@ -141,6 +144,9 @@ enum err epochs_parse(const void *data, size_t size, struct epochs *out, struct 
     struct words in = {.at = data, .end = (const char *)data + size};
     int64_t count = 0;
     ASSERT(out->count == 0);
+    if (size == 0) {
+        return ERR_NONE; /* as Apache Kafka makes the file before it has anything to say */
+    }
     if (!head_get(&in, &count)) {
         return bad_line(&in, "version 0, then a count of lines", text);
     }

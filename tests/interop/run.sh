@@ -192,8 +192,10 @@ dump_logs() {
     local file
     local tool=("${JAVA[@]}" org.apache.kafka.tools.DumpLogSegments)
     local data=() meta=()
+    mkdir -p "$WORK/plain" "$WORK/compacted"
+    "$BUILD"/tests/unit/log/log_export "$WORK/plain" && "$BUILD"/tests/unit/log/log_export "$WORK/compacted" compacted || return 1
     for file in "$WORK"/data/interop-*/*.log "$WORK"/data/interop-*/*.index "$WORK"/data/interop-*/*.timeindex \
-        "$WORK"/data/interop-*/*.snapshot "$WORK"/data/__consumer_offsets-*/*.log; do
+        "$WORK"/data/interop-*/*.snapshot "$WORK"/data/__consumer_offsets-*/*.log "$WORK"/{plain,compacted}/topic-3/0*; do
         [ -s "$file" ] && data+=("$file")
     done
     for file in "$WORK"/data/__cluster_metadata-0/*.log; do meta+=("$file"); done
@@ -210,9 +212,9 @@ dump_logs() {
 packages_need $PACKAGES_BUILD $PACKAGES_TEST || exit 2
 if [ -n "$PRESET" ]; then
     [ -f "$BUILD/build.ninja" ] || cmake --preset "$PRESET" >"$WORK/configure.out" 2>&1 || { cat "$WORK/configure.out"; exit 1; }
-    cmake --build --preset "$PRESET" --target barnabasd barnabas numbers >"$WORK/build.out" 2>&1 || { tail -n 30 "$WORK/build.out"; exit 1; }
+    cmake --build --preset "$PRESET" --target barnabasd barnabas numbers log_export log_import >"$WORK/build.out" 2>&1 || { tail -n 30 "$WORK/build.out"; exit 1; }
 fi
-export BARNABASD=$BUILD/broker/barnabasd BARNABAS=$BUILD/console/barnabas NUMBERS=$BUILD/tests/integration/numbers
+export BARNABASD=$BUILD/broker/barnabasd BARNABAS=$BUILD/console/barnabas NUMBERS=$BUILD/tests/integration/numbers LOG_IMPORT=$BUILD/tests/unit/log/log_import
 export CACHE JARS=$CACHE/java/jars CLASSES=$WORK/classes
 mkdir -p "$CACHE"
 start_broker

@@ -102,6 +102,8 @@ static void test_epochs(void **state)
     assert_int_equal(back.count, 1);
     epochs_free(&back);
     assert_int_equal(epochs_parse("0\n2\n2 20\n2 30\n", 14, &back, NULL), ERR_CORRUPT);
+    assert_int_equal(epochs_parse("", 0, &back, NULL), ERR_NONE); /* Kafka's before the first */
+    assert_int_equal(back.count, 0);
     bytes_free(&text);
     epochs_free(&e);
 }
@@ -123,7 +125,9 @@ static void test_checkpoint(void **state)
     assert_int_equal(back.count, 2);
     assert_string_equal(back.lines[0].topic, "a.topic");
     checkpoint_free(&back);
-    for (size_t cut = 0; cut + 1 < text.size; cut++) {
+    assert_int_equal(checkpoint_parse("", 0, &back, &why), ERR_NONE); /* Kafka's before the first */
+    assert_int_equal(back.count, 0);
+    for (size_t cut = 1; cut + 1 < text.size; cut++) {
         enum err e = checkpoint_parse(text.data, cut, &back, &why);
         if (e == ERR_NONE) {
             /* Only a shorter last number can pass. */
@@ -133,7 +137,7 @@ static void test_checkpoint(void **state)
     }
     static const char *const bad[] = {
         "1\n0\n",  "0\n1\n", "0\n1\na b 3\n",     "0\n1\na 1 -3\n", "0\n0\na 1 3\n",
-        "0\n-1\n", "",       "0\n1\na 1 3 4 x\n0"};
+        "0\n-1\n", "\n",     "0\n1\na 1 3 4 x\n0"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(checkpoint_parse(bad[i], strlen(bad[i]), &back, &why), ERR_CORRUPT);
         assert_non_null(strstr(why.text, "line "));
