@@ -110,15 +110,25 @@ static void dial(struct vigil *vigil)
     vigil->conn = env_dial(env, vigil->host, vigil->port, VIGIL_MAX_FRAME_BYTES, &events, vigil);
 }
 
-static bool under_way(const struct broker *broker, const struct image_broker *peer)
+static struct vigil *under_way(const struct broker *broker, const struct image_broker *peer)
 {
     LIST_FOREACH(node, &broker->vigils) {
-        const struct vigil *vigil = CONTAINER_OF(node, struct vigil, node);
+        struct vigil *vigil = CONTAINER_OF(node, struct vigil, node);
         if (vigil->broker_id == peer->id && vigil->broker_epoch == peer->epoch) {
-            return true;
+            return vigil;
         }
     }
-    return false;
+    return NULL;
+}
+
+/* Its connection was lost while an earlier dial was under way: what that one has found out, or
+ * will, may be of before. */
+static void begin_again(struct vigil *vigil)
+{
+    env_close(vigil->broker->env, vigil->conn, false);
+    vigil->since_ms = env_now_ms(vigil->broker->env);
+    vigil->dials = 0;
+    dial(vigil);
 }
 
 static void look(struct broker *broker, const struct image_broker *peer)
@@ -129,10 +139,15 @@ static void look(struct broker *broker, const struct image_broker *peer)
         endpoint = &peer->endpoints[0];
     }
     ASSERT(!peer->fenced && peer->id != broker->node_id);
-    if (endpoint == NULL || under_way(broker, peer)) {
+    if (endpoint == NULL) {
         return;
     }
-    struct vigil *vigil = mem_zalloc(sizeof *vigil);
+    struct vigil *vigil = under_way(broker, peer);
+    if (vigil != NULL) {
+        begin_again(vigil);
+        return;
+    }
+    vigil = mem_zalloc(sizeof *vigil);
     vigil->broker = broker;
     vigil->broker_id = peer->id;
     vigil->broker_epoch = peer->epoch;

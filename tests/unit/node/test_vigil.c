@@ -258,6 +258,27 @@ static bool has_accepted(void *ctx)
     return ((struct watch *)ctx)->accepted > 0;
 }
 
+/* Dialled for a connection that was lost alone, heard of by another one, and dead before the dial
+ * has proven anything. */
+static void one_that_dies_during_a_dial_is_fenced_at_once(void **state)
+{
+    (void)state;
+    struct line *first;
+    struct watch *w = watch_new(14, &first);
+    listen(w);
+    struct line *next = line_new_at(w->desk, 9093);
+    line_free(first);
+    desk_run(w->desk, 20);
+    assert_int_equal(w->accepted, 1);
+    heartbeat(w, next, false);
+    unlisten(w);
+    line_free(next);
+    env_close(peer_env(w), w->conn, false);
+    desk_run(w->desk, SOON_MS);
+    assert_true(second(w)->fenced);
+    watch_free(w);
+}
+
 /* The system closes a process's sockets one after the other. */
 static void a_dying_process_may_still_be_accepted_for(void **state)
 {
@@ -426,6 +447,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_carried_no_heartbeats_is_nobodys),
         cmocka_unit_test(a_former_lifes_connection_is_of_no_account),
         cmocka_unit_test(one_heard_of_since_is_alive),
+        cmocka_unit_test(one_that_dies_during_a_dial_is_fenced_at_once),
         cmocka_unit_test(a_dying_process_may_still_be_accepted_for),
         cmocka_unit_test(a_listener_that_hangs_up_is_not_dialled_for_ever),
         cmocka_unit_test(a_controller_newly_active_looks_after_every_broker),
