@@ -30,11 +30,21 @@ def ids(numbers):
     return varint(0) if numbers is None else varint(len(numbers) + 1) + b''.join(struct.pack('>i', n) for n in numbers)
 
 
-def exchange(address, key, version, body):
+def connect(addresses):
+    """To the first that is there."""
+    for address in addresses:
+        try:
+            host, port = address.split(':')
+            return socket.create_connection((host, int(port)), 30)
+        except ConnectionRefusedError:
+            continue
+    raise AssertionError('nobody listens at ' + ', '.join(addresses))
+
+
+def exchange(addresses, key, version, body):
     """One request with a flexible header, and the answer behind its."""
-    host, port = address.split(':')
     request = struct.pack('>hhih', key, version, 1, 4) + b'test' + b'\0' + body
-    with socket.create_connection((host, int(port)), 30) as sock:
+    with connect(addresses) as sock:
         sock.sendall(struct.pack('>i', len(request)) + request)
         with sock.makefile('rb') as stream:
             return stream.read(struct.unpack('>i', stream.read(4))[0])[5:]
@@ -44,7 +54,7 @@ def reassign(servers, topic, targets):
     """`targets`: by partition, None takes it back. Returns the whole's error and the partitions'."""
     parts = b''.join(struct.pack('>i', p) + ids(target) + b'\0' for p, target in targets.items())
     body = struct.pack('>i', 30000) + varint(2) + compact(topic) + varint(len(targets) + 1) + parts + b'\0' + b'\0'
-    answer = exchange(servers.bootstrap.split(',')[0], ALTER, 0, body)
+    answer = exchange(servers.bootstrap.split(','), ALTER, 0, body)
     error, at = struct.unpack_from('>h', answer, 4)[0], 6
     at += max(answer[at], 1)                           # error message
     assert answer[at] == 2, answer                     # one topic
@@ -58,7 +68,7 @@ def reassign(servers, topic, targets):
 
 def under_way(servers):
     """How many topics have partitions on the move, by any broker's word."""
-    answer = exchange(servers.bootstrap.split(',')[-1], LIST, 0, struct.pack('>i', 30000) + b'\0' + b'\0')
+    answer = exchange(servers.bootstrap.split(',')[::-1], LIST, 0, struct.pack('>i', 30000) + b'\0' + b'\0')
     assert answer[4:7] == b'\0\0\0', answer
     return answer[7] - 1
 
