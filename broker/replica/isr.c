@@ -269,6 +269,13 @@ static void on_answer(struct replica_call *call, const struct replica_answer *an
 /* ---- asking -----------------------------------------------------------------------------------
  */
 
+int64_t replicas_broker_epoch(const struct replicas *all)
+{
+    const struct image_broker *self =
+        all->image != NULL ? image_broker(all->image, all->config.broker_id) : NULL;
+    return self != NULL ? self->epoch : -1;
+}
+
 static void fill_partition(struct replica *replica, struct arena *arena,
                            struct alter_partition_request_partition *part)
 {

@@ -455,13 +455,6 @@ void replicas_apply(struct replicas *all, const struct image *image,
     }
 }
 
-int64_t replicas_broker_epoch(const struct replicas *all)
-{
-    const struct image_broker *self =
-        all->image != NULL ? image_broker(all->image, all->config.broker_id) : NULL;
-    return self != NULL ? self->epoch : -1;
-}
-
 /* ---- the set ---- */
 
 static void set_default(int32_t *setting, int32_t value)
