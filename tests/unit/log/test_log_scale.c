@@ -317,6 +317,43 @@ static void test_crash_points_of_many(void **state)
     }
 }
 
+/* What a clean stop says is on the disk, of one log and of many, however it was synced before; and
+ * the next stop, with nothing written in between, leaves it so. */
+static void test_power_after_a_clean_stop(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 40; seed < 60; seed++) {
+        struct crowd c = {.r = rig_new(seed)};
+        c.r->config.flush_messages = seed % 2 == 0 ? 1 : INT64_MAX;
+        assert_true(crowd_open(&c));
+        crowd_append(&c, 1);
+        c.durable_wanted = false;
+        assert_true(crowd_close(&c));
+        for (int again = 0; again < 2; again++) {
+            rig_crash(c.r, SIM_POWER);
+            rig_restart(c.r);
+            assert_true(crowd_open(&c));
+            assert_true(c.r->found.clean_shutdown);
+            crowd_check(&c);
+            assert_int_equal(log_end(c.members[0].log), 1);
+            assert_true(crowd_close(&c));
+        }
+        rig_free(c.r);
+        struct rig *r = opened_rig(seed);
+        r->config.flush_messages = INT64_MAX;
+        log_configure(r->log, &r->config);
+        assert_int_equal(rig_append(r, 2, 1000, -1), 0);
+        assert_true(rig_close(r));
+        int64_t durable = r->durable;
+        rig_crash(r, SIM_POWER);
+        r->durable = durable;
+        rig_restart(r);
+        assert_true(rig_open(r));
+        assert_true(log_end(r->log) == durable && rig_check(r));
+        rig_free(r);
+    }
+}
+
 static int files_open(const struct crowd *c)
 {
     int open = 0;
@@ -394,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_deleted_before_it_was_made),
         cmocka_unit_test(test_appeared_meanwhile),
         cmocka_unit_test(test_torn_index_at_the_recovery_point),
+        cmocka_unit_test(test_power_after_a_clean_stop),
         cmocka_unit_test(test_few_files),
         cmocka_unit_test(test_one_file_too_many),
         cmocka_unit_test(test_crash_points_of_many),
