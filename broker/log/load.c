@@ -126,8 +126,10 @@ static enum err check_metadata(struct load *load, struct env_fs *fs)
     enum err e = env_fs_slurp(fs, path, 4096, &content, &load->task.text);
     if (e == ERR_NONE) {
         e = partition_metadata_parse(content.data, content.size, &found, &load->task.text);
-        if (e != ERR_NONE && !used) {
-            e = found_directory(load, fs); /* torn before anything was written beside it */
+        if (!used && (e != ERR_NONE || uuid_equal(&found, &load->topic_id))) {
+            /* Torn before anything was written beside it; or whole, for all we know in the system's
+             * memory only, since the life that made it may have ended before it was synced. */
+            e = found_directory(load, fs);
             found = load->topic_id;
         } else if (e != ERR_NONE) {
             err_wrap(&load->task.text, "%s is damaged", path);

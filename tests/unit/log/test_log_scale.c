@@ -97,6 +97,34 @@ static void test_appeared_meanwhile(void **state)
     rig_free(r);
 }
 
+/* A process dies while it makes the directory, wherever that is; the next one finds it whole in the
+ * system's memory, writes beside it, and then the power goes. */
+static void test_killed_while_made_and_then_no_power(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 40; seed < 60; seed++) {
+        for (uint64_t k = 1; k <= 6; k++) {
+            struct rig *r = opened_rig(seed);
+            rig_crash_at(r, k, SIM_KILL);
+            (void)rig_append(r, 1, 100, -1);
+            if (rig_wait_durable(r)) {
+                rig_crash(r, SIM_KILL);
+            }
+            rig_restart(r);
+            assert_true(rig_open(r) && rig_check(r));
+            assert_int_equal(rig_append(r, 1, 100, -1), 0);
+            assert_true(rig_wait_durable(r));
+            rig_crash(r, SIM_POWER);
+            rig_restart(r);
+            if (!rig_open(r)) {
+                fail_msg("seed %d, killed at %d: %s", (int)seed, (int)k, r->text.text);
+            }
+            assert_true(rig_check(r) && rig_close(r));
+            rig_free(r);
+        }
+    }
+}
+
 /* A segment was the active one when the recovery point was written at its very end, and was closed
  * after that: a crash then may tear its indexes. */
 static void test_torn_index_at_the_recovery_point(void **state)
@@ -430,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_made_with_the_first_record),
         cmocka_unit_test(test_deleted_before_it_was_made),
         cmocka_unit_test(test_appeared_meanwhile),
+        cmocka_unit_test(test_killed_while_made_and_then_no_power),
         cmocka_unit_test(test_torn_index_at_the_recovery_point),
         cmocka_unit_test(test_power_after_a_clean_stop),
         cmocka_unit_test(test_few_files),
