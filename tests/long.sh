@@ -69,12 +69,21 @@ run_namespaces() {
     count $? "namespaces, seed $SIM_FIRST"
 }
 
+run_kills() {
+    build release
+    say "Killing a broker 50 times under load"
+    BARNABASD=build/release/broker/barnabasd NUMBERS=build/release/tests/integration/numbers KILLS=50 COUNT=400000 \
+        python3 -B tests/integration/test_durability.py Kill9
+    count $? "50 kills"
+}
+
 packages_need $PACKAGES_BUILD $PACKAGES_TEST || exit 2
 [ $# -gt 0 ] || set -- fuzz sim namespaces
 for part in "$@"; do
     case $part in
     fuzz) run_fuzzers ;;
     sim) run_sim ;;
+    kills) run_kills ;;
     namespaces) run_namespaces ;;
     *)
         say "tests/long.sh: '$part' is none of fuzz, sim, namespaces" >&2

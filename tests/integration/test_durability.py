@@ -55,8 +55,8 @@ class RoundTrip(unittest.TestCase):
 
 
 class Kill9(unittest.TestCase):
-    KILLS = int(os.environ.get('KILLS', '6'))
-    COUNT = int(os.environ.get("COUNT", "60000"))
+    KILLS = int(os.environ.get('KILLS', '10'))
+    COUNT = int(os.environ.get('COUNT', '90000'))
 
     def test_acknowledged_survives(self):
         rng = random.Random(7)
