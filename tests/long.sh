@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What is run by hand, since it takes hours: every fuzzer, many seeds of the simulator, and brokers in network
-# namespaces under every fault.
+# What is run by hand, since it takes hours: every fuzzer, many seeds of the simulator, brokers in network namespaces
+# under every fault, and a broker that is killed with -9 fifty times under load.
 #
-#   tests/long.sh [fuzz|sim|namespaces]...   all when nothing is named
+#   tests/long.sh [fuzz|sim|namespaces|kills]...   all when nothing is named
 #
 #   FUZZ_SECONDS   for each fuzzer (600)
 #   SIM_SEEDS      how many seeds (20000)
@@ -78,7 +78,7 @@ run_kills() {
 }
 
 packages_need $PACKAGES_BUILD $PACKAGES_TEST || exit 2
-[ $# -gt 0 ] || set -- fuzz sim namespaces
+[ $# -gt 0 ] || set -- fuzz sim namespaces kills
 for part in "$@"; do
     case $part in
     fuzz) run_fuzzers ;;
@@ -86,7 +86,7 @@ for part in "$@"; do
     kills) run_kills ;;
     namespaces) run_namespaces ;;
     *)
-        say "tests/long.sh: '$part' is none of fuzz, sim, namespaces" >&2
+        say "tests/long.sh: '$part' is none of fuzz, sim, namespaces, kills" >&2
         exit 2
         ;;
     esac
