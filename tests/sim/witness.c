@@ -337,6 +337,13 @@ bool witness_can_spare(struct witness *w, const struct server *server)
     if (best != NULL) {
         image_each_topic(best->broker->image, topic_level, &level);
     }
+    /* What a controller has written down, and nobody knows yet, may hold in a moment. */
+    for (int i = 0; i < w->u->server_count && level.ok; i++) {
+        const struct broker *broker = w->u->servers[i].broker;
+        const struct log *log =
+            broker == NULL || broker->quorum == NULL ? NULL : quorum_log(broker->quorum);
+        level.ok = log == NULL || log_end(log) <= witness_committed(w);
+    }
     return level.ok;
 }
 
