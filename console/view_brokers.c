@@ -87,8 +87,8 @@ static void restart_value(const struct row *row, struct cell *c)
 
 static const struct column columns[] = {
     {"broker", 6, 0, TEXT_RIGHT, 0, id_value},
-    {"address", 12, 0, TEXT_LEFT, 0, address_value},
-    {"state", 5, 0, TEXT_LEFT, 0, state_value},
+    {"address", 16, 0, TEXT_LEFT, 0, address_value},
+    {"state", 7, 0, TEXT_LEFT, 0, state_value},
     {"rack", 4, 16, TEXT_LEFT, 6, rack_value},
     {"leaders", 7, 0, TEXT_RIGHT, 0, leaders_value},
     {"replicas", 8, 0, TEXT_RIGHT, 0, replicas_value},
