@@ -270,6 +270,21 @@ static void on_heartbeat(struct api_controller_call *call)
     }
 }
 
+/* The controller takes leadership from what lay in a directory that failed (KIP-858). The one with
+ * the metadata log is not among them: with it the node ends. */
+static void fill_offline_dirs(struct broker *broker, struct broker_heartbeat_request *request)
+{
+    struct arena *arena = &broker->registration.arena;
+    request->offline_log_dirs.items =
+        arena_array(arena, (size_t)broker->dir_count, sizeof *request->offline_log_dirs.items);
+    for (int i = 0; i < broker->dir_count; i++) {
+        if (log_dir_failed(broker->dirs[i])) {
+            request->offline_log_dirs.items[request->offline_log_dirs.count++] =
+                *log_dir_id(broker->dirs[i]);
+        }
+    }
+}
+
 static void heartbeat(struct broker *broker)
 {
     struct registration *self = &broker->registration;
@@ -286,6 +301,7 @@ static void heartbeat(struct broker *broker)
     env_timer_cancel(broker->env, &self->timer);
     struct broker_heartbeat_request *request = arena_alloc(&self->arena, sizeof *request);
     wire_defaults(&wire_broker_heartbeat_request, request);
+    fill_offline_dirs(broker, request);
     request->broker_id = broker->node_id;
     request->broker_epoch = self->broker_epoch;
     request->current_metadata_offset = image_offset(broker->image);

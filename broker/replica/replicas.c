@@ -559,7 +559,8 @@ void replicas_close(struct replicas *all, void (*done)(void *ctx), void *ctx)
             all->config.lost_leadership(all->config.ctx, replica->topic, replica->key.partition,
                                         replica->leader_epoch);
         }
-        if (replica->state == REPLICA_ONLINE) {
+        bool failed_open = replica->state == REPLICA_FAILED && replica->log != NULL;
+        if (replica->state == REPLICA_ONLINE || failed_open) {
             replica_close(replica);
         } else {
             replica_end_role(replica);

@@ -1,5 +1,6 @@
 /* A broker's life as the controller sees it: registering with one in another node that is played by
  * the test. How it ends is in test_leaving.c. */
+#include "broker/log/log_internal.h"
 #include "broker/metadata/record.h"
 #include "common/base/mem.h"
 #include "tests/unit/node/desk.h"
@@ -65,7 +66,7 @@ static void test_what_it_says(void **state)
     assert_true(wire_str_is(r->listeners.items[0].name, "PLAINTEXT"));
     assert_true(wire_str_is(r->listeners.items[0].host, "10.0.0.1"));
     assert_int_equal(r->listeners.items[0].port, 9092);
-    assert_int_equal(r->log_dirs.count, 1);
+    assert_int_equal(r->log_dirs.count, 2);
     assert_true(r->features.count > 0);
     answer_registration(t, KAFKA_NONE);
     assert_int_equal(t->broker->registration.broker_epoch, 77);
@@ -224,6 +225,38 @@ static void test_opened_while_a_heartbeat_is_out(void **state)
     troupe_free(t);
 }
 
+static void answer_heartbeat(struct troupe *t)
+{
+    asked_answer(troupe_last(t, WIRE_BROKER_HEARTBEAT), troupe_response(t, WIRE_BROKER_HEARTBEAT));
+    troupe_run(t, SHORT_MS);
+}
+
+/* A directory that fails is told; the one with the metadata log ends the node, cleanly. */
+static void test_directories_that_fail(void **state)
+{
+    (void)state;
+    struct err_text why = {"the test says so"};
+    struct troupe *t = troupe_new(18);
+    troupe_leads(t, 2, 4);
+    troupe_run(t, SHORT_MS);
+    reach_registration(t);
+    troupe_run(t, SHORT_MS);
+    const struct broker_heartbeat_request *h = asked_body(t, troupe_last(t, WIRE_BROKER_HEARTBEAT));
+    assert_int_equal(h->offline_log_dirs.count, 0);
+    dir_fail(t->broker->dirs[1], ERR_IO, &why);
+    answer_heartbeat(t);
+    h = asked_body(t, troupe_last(t, WIRE_BROKER_HEARTBEAT));
+    assert_int_equal(h->offline_log_dirs.count, 1);
+    assert_true(uuid_equal(&h->offline_log_dirs.items[0], log_dir_id(t->broker->dirs[1])));
+    assert_false(t->stopped);
+    dir_fail(t->broker->dirs[0], ERR_IO, &why);
+    troupe_run(t, 1000);
+    assert_true(t->stopped);
+    assert_int_equal(t->code, BROKER_EXIT_FAILED);
+    assert_non_null(strstr(t->why, "the test says so"));
+    troupe_free(t);
+}
+
 /* Broker 2 is there, and leaves or does not. */
 static void broker_2(struct troupe *t, int64_t epoch, bool leaves)
 {
@@ -238,12 +271,6 @@ static void broker_2(struct troupe *t, int64_t epoch, bool leaves)
     record.log_dirs.count = 1;
     apply(t, RECORD_REGISTER_BROKER, 4, &record);
     node_registration_image_changed(t->broker);
-    troupe_run(t, SHORT_MS);
-}
-
-static void answer_heartbeat(struct troupe *t)
-{
-    asked_answer(troupe_last(t, WIRE_BROKER_HEARTBEAT), troupe_response(t, WIRE_BROKER_HEARTBEAT));
     troupe_run(t, SHORT_MS);
 }
 
@@ -402,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_stopped_meanwhile),
         cmocka_unit_test(test_opened_while_a_heartbeat_is_out),
+        cmocka_unit_test(test_directories_that_fail),
         cmocka_unit_test(test_says_that_it_knows_who_leaves),
         cmocka_unit_test(test_unregistered),
         cmocka_unit_test(test_controller_says_where_it_listens),

@@ -6,7 +6,7 @@ enum { PORT = 9093 };
 
 static const char *const settings[] = {
     "node.id=1",
-    "log.dirs=/data/logs",
+    "log.dirs=/data/logs,/data/more",
     "process.roles=broker,controller",
     "listeners=PLAINTEXT://10.0.0.1:9092,CONTROLLER://10.0.0.1:9093",
     "controller.listener.names=CONTROLLER",
