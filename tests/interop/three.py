@@ -308,6 +308,9 @@ class Load:
 
     def end(self):
         """How many numbers there are: all that were drawn were acknowledged, and each is there once and in order."""
+        end = time.monotonic() + 60
+        while len(cluster.read(self.acked.name).split()) <= 2000 and time.monotonic() < end:
+            time.sleep(0.05)  # what it was to go on through may have been over in no time
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(60) == 0
         numbers = sorted(int(line) for line in self.acked.read().split())
